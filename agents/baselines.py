@@ -1,0 +1,151 @@
+"""Designers that learn nothing: what every trained designer is compared with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.designer import Designer, Designs, draw_starts, run_episodes
+from envs import get_problem
+from envs.problem import Problem
+from envs.suite import interval_distances
+from envs.vector_env import DesignVectorEnv
+
+
+class RandomDesigner(Designer):
+    """Takes random actions in the same environment as the designer it is compared with.
+
+    Args:
+        env_options: what `DesignVectorEnv` is given: problem, representation and options.
+    """
+
+    def __init__(self, env_options: Mapping[str, Any]) -> None:
+        self.env_options = dict(env_options)
+        self.problem = get_problem(self.env_options["problem"])
+        self.name = "random"
+
+    def design(
+        self,
+        starts: NDArray[np.uint8] | None = None,
+        *,
+        count: int = 1,
+        seed: int = 0,
+        frozen: NDArray[np.bool_] | None = None,
+        record: bool = False,
+    ) -> Designs:
+        """Runs one episode of random actions from each start level."""
+        shape = tuple(self.env_options.get("shape") or self.problem.default_shape)
+        levels = draw_starts(self.problem, count, seed, shape) if starts is None else self.problem.check_levels(starts)
+        env = DesignVectorEnv(num_envs=len(levels), **self.env_options)
+        env.action_space.seed(seed)
+        return run_episodes(env, lambda _: env.action_space.sample(), levels, seed=seed, frozen=frozen, record=record)
+
+
+class GreedyDesigner(Designer):
+    """Climbs the hill of reward: makes the one-tile edit that improves the level most, until none does.
+
+    It tries every tile in every cell before each edit, and draws among the equally good. It stops at the published
+    success, at a local optimum, or when the change budget is spent.
+
+    Args:
+        problem: a problem or its name.
+        change_share: the share of tiles that may be changed; None for no limit.
+    """
+
+    def __init__(self, problem: Any, change_share: float | None = 0.2) -> None:
+        self.problem = get_problem(problem)
+        self.change_share = change_share
+        self.name = "hill climber"
+
+    def design(
+        self,
+        starts: NDArray[np.uint8] | None = None,
+        *,
+        count: int = 1,
+        seed: int = 0,
+        frozen: NDArray[np.bool_] | None = None,
+        record: bool = False,
+    ) -> Designs:
+        """Climbs from each start level."""
+        problem = self.problem
+        levels = draw_starts(problem, count, seed) if starts is None else problem.check_levels(starts)
+        began = time.perf_counter()
+        # The environment keeps count of losses, budgets and ends; the climber only looks ahead.
+        env = DesignVectorEnv(problem, "wide", shape=levels.shape[1:], change_share=self.change_share)
+        locked = np.zeros(levels.shape, np.bool_) if frozen is None else np.broadcast_to(frozen, levels.shape)
+        random = np.random.default_rng(seed)
+        finished = [
+            self._climb(env, level, lock, random, record and i == 0)
+            for i, (level, lock) in enumerate(zip(levels, locked, strict=True))
+        ]
+        return Designs(
+            starts=levels,
+            levels=np.stack([level for level, _, _ in finished]),
+            success=np.array([bool(infos["success"][0]) for _, infos, _ in finished]),
+            strict_success=np.array([bool(infos["strict_success"][0]) for _, infos, _ in finished]),
+            steps=np.array([int(infos["steps"][0]) for _, infos, _ in finished]),
+            seconds=time.perf_counter() - began,
+            history=finished[0][2] if record else [],
+        )
+
+    def _climb(
+        self,
+        env: DesignVectorEnv,
+        start: NDArray[np.uint8],
+        frozen: NDArray[np.bool_],
+        random: np.random.Generator,
+        record: bool,
+    ) -> tuple[NDArray[np.uint8], dict[str, Any], list[NDArray[np.uint8]]]:
+        """Returns the finished level, its infos and its history."""
+        _, infos = env.reset(options={"levels": start, "frozen": frozen})
+        history = [start] if record else []
+        ended = bool(infos["success"][0])
+        while not ended:
+            level = env.levels[0]
+            candidates, edits = neighbours(level, len(self.problem.tiles), frozen)
+            losses = losses_of(self.problem, candidates)
+            best = losses.min() if len(losses) else np.inf
+            if best >= losses_of(self.problem, level[None])[0]:
+                break
+            y, x, tile = edits[random.choice(np.flatnonzero(losses == best))]
+            _, _, terminations, truncations, infos = env.step(np.array([[x, y, tile]]))
+            ended = bool(terminations[0] or truncations[0])
+            if record:
+                history.append(env.levels[0])
+        return env.levels[0], infos, history
+
+
+def losses_of(problem: Problem, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Returns the weighted sum of each level's distances to the problem's targets, float64 (n,)."""
+    bounds = np.array([metric.bounds(levels.shape[1:]) for metric in problem.metrics], np.float64)
+    targets = np.array([metric.target for metric in problem.metrics], np.float64)
+    weights = np.array([metric.weight for metric in problem.metrics], np.float64)
+    low, high = np.clip(targets, bounds[:, :1], bounds[:, 1:]).T
+    return interval_distances(problem.measure(levels), low, high) @ weights
+
+
+def neighbours(
+    level: NDArray[np.uint8], number_of_tiles: int, frozen: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Returns every level that differs from a level in one tile.
+
+    Args:
+        level: uint8 (height, width).
+        number_of_tiles: how many tiles there are.
+        frozen: bool (height, width), True where the level must stay.
+
+    Returns:
+        The levels, uint8 (k, height, width), and their edits, int64 (k, 3): row, column and new tile.
+    """
+    rows, columns, tiles = np.indices((*level.shape, number_of_tiles)).reshape(3, -1)
+    wanted = tiles != level[rows, columns]
+    if frozen is not None:
+        wanted &= ~frozen[rows, columns]
+    edits = np.stack([rows, columns, tiles], axis=1)[wanted]
+    levels = np.repeat(level[None], len(edits), axis=0)
+    levels[np.arange(len(edits)), edits[:, 0], edits[:, 1]] = edits[:, 2]
+    return levels, edits

@@ -1,0 +1,287 @@
+"""Designers: whatever turns start levels into finished levels under a change budget."""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from agents.networks import DesignerNetwork, NetworkRecord
+from envs import UserError, get_problem
+from envs.files import write_atomically
+from envs.problem import Problem
+from envs.vector_env import DesignVectorEnv
+
+#: The files of a saved designer.
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card.md"
+
+
+@dataclass
+class Designs:
+    """What a designer made of a batch of start levels. Arrays have a leading axis of n levels.
+
+    Attributes:
+        starts: uint8 (n, height, width), the start levels.
+        levels: uint8 (n, height, width), the finished levels.
+        success: bool (n,), the published rule of success.
+        strict_success: bool (n,), that rule and every finite target met.
+        steps: int64 (n,), how many actions each took.
+        seconds: the wall time of the whole batch.
+        history: where recording was asked for, the first level after every change, uint8 (height, width) each.
+    """
+
+    starts: NDArray[np.uint8]
+    levels: NDArray[np.uint8]
+    success: NDArray[np.bool_]
+    strict_success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    seconds: float
+    history: list[NDArray[np.uint8]] = field(default_factory=list)
+
+    @property
+    def changed(self) -> NDArray[np.float64]:
+        """The share of tiles in which each finished level differs from its start level, float64 (n,)."""
+        return (self.starts != self.levels).mean(axis=(1, 2))
+
+
+class Designer(ABC):
+    """Makes levels of one problem from start levels.
+
+    Attributes:
+        name: what tables call the designer.
+        problem: the problem that it designs for.
+    """
+
+    name: str
+    problem: Problem
+
+    @abstractmethod
+    def design(
+        self,
+        starts: NDArray[np.uint8] | None = None,
+        *,
+        count: int = 1,
+        seed: int = 0,
+        frozen: NDArray[np.bool_] | None = None,
+        record: bool = False,
+    ) -> Designs:
+        """Designs levels, one episode each.
+
+        Args:
+            starts: uint8 (n, height, width), the start levels; None draws `count` of them from the problem's start
+                distribution, for equal seeds the same ones whatever the designer.
+            count: how many start levels to draw.
+            seed: fixes the start levels and the designer's own choices.
+            frozen: bool (height, width) or (n, height, width), True where the level must stay as it is.
+            record: keep the first level's history.
+        """
+
+
+def draw_starts(problem: Problem, count: int, seed: int, shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+    """Draws start levels from a problem's start distribution, uint8 (count, height, width); equal for equal seeds."""
+    size = shape or problem.default_shape
+    uniforms = np.random.default_rng(seed).random((count, 1 + int(np.prod(size))))
+    return problem.start_levels(uniforms, size)
+
+
+def run_episodes(
+    env: DesignVectorEnv,
+    act: Callable[[dict[str, NDArray]], NDArray],
+    starts: NDArray[np.uint8],
+    *,
+    seed: int,
+    frozen: NDArray[np.bool_] | None = None,
+    record: bool = False,
+) -> Designs:
+    """Runs one episode in every lane of a batched environment in the NEXT_STEP mode.
+
+    Args:
+        env: as many lanes as there are start levels.
+        act: from observations to the environment's actions.
+        starts: uint8 (n, height, width).
+        seed: seeds the environment.
+        frozen: bool, see `Designer.design`.
+        record: keep the first lane's history.
+    """
+    options: dict[str, Any] = {"levels": starts}
+    if frozen is not None:
+        options["frozen"] = frozen
+    began = time.perf_counter()
+    observations, infos = env.reset(seed=seed, options=options)
+    lanes = env.num_envs
+    designs = Designs(
+        starts=env.levels,
+        levels=env.levels,
+        success=np.zeros(lanes, np.bool_),
+        strict_success=np.zeros(lanes, np.bool_),
+        steps=np.zeros(lanes, np.int64),
+        seconds=0.0,
+    )
+    if record:
+        designs.history.append(env.levels[0])
+    finished = np.zeros(lanes, np.bool_)
+    while not finished.all():
+        observations, _, terminations, truncations, infos = env.step(act(observations))
+        if record and not finished[0] and infos["changes"][0] >= len(designs.history):
+            designs.history.append(env.levels[0])
+        ended = (terminations | truncations) & ~finished
+        if ended.any():
+            designs.levels[ended] = env.levels[ended]
+            designs.success[ended] = infos["success"][ended]
+            designs.strict_success[ended] = infos["strict_success"][ended]
+            designs.steps[ended] = infos["steps"][ended]
+            finished |= ended
+    designs.seconds = time.perf_counter() - began
+    return designs
+
+
+class PolicyDesigner(Designer):
+    """A designer that acts by a trained network.
+
+    Args:
+        network: the network.
+        env_options: what `DesignVectorEnv` was given in training: problem, representation and options.
+        facts: what else the saved configuration says (scores, training), as plain data.
+        deterministic: take the most probable option instead of drawing one. A turtle or wide designer that never
+            draws can come to a standstill.
+        device: where the network runs.
+    """
+
+    def __init__(
+        self,
+        network: DesignerNetwork,
+        env_options: Mapping[str, Any],
+        facts: Mapping[str, Any] | None = None,
+        *,
+        deterministic: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        self.network = network.to(device).eval()
+        self.env_options = dict(env_options)
+        self.facts = dict(facts or {})
+        self.deterministic = deterministic
+        self.device = device
+        self.problem = get_problem(self.env_options["problem"])
+        self.name = f"{self.env_options['representation']} designer"
+        self._generator = torch.Generator().manual_seed(0)
+
+    def make_env(self, num_envs: int = 1, **changes: Any) -> DesignVectorEnv:
+        """Makes the environment that the designer knows, in the NEXT_STEP mode.
+
+        Args:
+            num_envs: the number of lanes.
+            **changes: options that differ from those of the training.
+        """
+        return DesignVectorEnv(num_envs=num_envs, **{**self.env_options, **changes})
+
+    def seed(self, seed: int) -> None:
+        """Fixes the designer's draws from here on."""
+        self._generator.manual_seed(seed)
+
+    def act(self, observations: Mapping[str, NDArray]) -> NDArray[np.int64]:
+        """Returns the environment's actions for a batch of observations, int64 (n,) or (n, numbers)."""
+        tensors = {key: torch.as_tensor(part, device=self.device) for key, part in observations.items()}
+        with torch.no_grad():
+            logits, _ = self.network(tensors)
+        logits = logits.cpu()
+        if self.deterministic:
+            chosen = logits.argmax(dim=2)
+        else:
+            flat = logits.softmax(dim=2).flatten(0, 1)
+            chosen = torch.multinomial(flat, 1, generator=self._generator).view(logits.shape[:2])
+        return self.network.code.decode(chosen.numpy())
+
+    def design(
+        self,
+        starts: NDArray[np.uint8] | None = None,
+        *,
+        count: int = 1,
+        seed: int = 0,
+        frozen: NDArray[np.bool_] | None = None,
+        record: bool = False,
+    ) -> Designs:
+        """Runs one episode of the designer's own environment from each start level."""
+        shape = tuple(self.env_options.get("shape") or self.problem.default_shape)
+        levels = draw_starts(self.problem, count, seed, shape) if starts is None else self.problem.check_levels(starts)
+        self.seed(seed)
+        env = self.make_env(len(levels))
+        return run_episodes(env, self.act, levels, seed=seed, frozen=frozen, record=record)
+
+    def save_pretrained(self, folder: Path, card: str) -> None:
+        """Saves the designer as a folder: config.json, model.safetensors and card.md.
+
+        Args:
+            folder: made if it does not exist.
+            card: the text of the card: what it was trained on, how, its scores and its limits.
+
+        Raises:
+            UserError: the folder cannot be written; files that were there stay whole.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The designer cannot be saved in {folder}: {error.strerror}; choose another folder."
+            ) from error
+        config = {"kind": "designer", "environment": self.env_options, **self.network.description(), **self.facts}
+        weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        write_atomically(folder / WEIGHTS_FILE, save_tensors(weights))
+        write_atomically(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+        write_atomically(folder / CARD_FILE, card.encode())
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, *, deterministic: bool = False, device: str = "cpu") -> PolicyDesigner:
+        """Loads a designer that `save_pretrained` saved. Nothing in the folder is executed.
+
+        Raises:
+            UserError: a file is missing, damaged, or does not fit the others.
+        """
+        folder = Path(folder)
+        config = read_config(folder / CONFIG_FILE)
+        if config.get("kind") != "designer":
+            raise UserError(
+                f"{folder / CONFIG_FILE} does not describe a designer; give the folder of a saved designer."
+            )
+        network = NetworkRecord.parse(config).build()
+        path = folder / WEIGHTS_FILE
+        try:
+            network.load_state_dict(load_tensors(path.read_bytes()))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}; save the designer again.") from error
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path} is damaged or of another network ({reason}); save the designer again.") from error
+        facts = {
+            key: value for key, value in config.items() if key not in ("kind", "environment", "interface", "network")
+        }
+        return cls(network, config["environment"], facts, deterministic=deterministic, device=device)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Reads a JSON file that holds one object.
+
+    Raises:
+        UserError: the file is missing, unreadable, or no JSON object.
+    """
+    try:
+        config = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; give the folder that holds it.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: it is not JSON ({error}); restore it or train again.") from error
+    if not isinstance(config, dict):
+        raise UserError(
+            f"{path} is damaged: it holds {type(config).__name__}, not an object; restore it or train again."
+        )
+    return config

@@ -1,0 +1,82 @@
+"""Tables that compare designers on the same start levels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.designer import Designer, Designs, draw_starts
+from envs import quality
+from envs.evaluation import Estimate, bootstrap, diversity
+
+
+@dataclass(frozen=True)
+class Row:
+    """One designer's line in an evaluation table.
+
+    Attributes:
+        designer: its name.
+        levels: how many levels it finished.
+        success: the share that meets the published rule.
+        strict_success: the share that meets it and every finite target.
+        quality: nearness to all targets, in [0, 1].
+        diversity: mean pairwise Hamming distance of the finished levels, as a share of tiles.
+        changed: the share of tiles that differ from the start level.
+        milliseconds: wall time per level, all levels being designed side by side.
+    """
+
+    designer: str
+    levels: int
+    success: Estimate
+    strict_success: Estimate
+    quality: Estimate
+    diversity: Estimate
+    changed: Estimate
+    milliseconds: float
+
+    @classmethod
+    def of(cls, designer: Designer, designs: Designs, seed: int = 0) -> Row:
+        """Judges what a designer made."""
+        return cls(
+            designer=designer.name,
+            levels=len(designs.levels),
+            success=bootstrap(designs.success, seed),
+            strict_success=bootstrap(designs.strict_success, seed),
+            quality=bootstrap(quality(designer.problem, designs.levels), seed),
+            diversity=diversity(designs.levels, seed),
+            changed=bootstrap(designs.changed, seed),
+            milliseconds=1000 * designs.seconds / len(designs.levels),
+        )
+
+
+def compare(designers: Sequence[Designer], count: int, seed: int) -> tuple[list[Row], list[Designs]]:
+    """Lets designers of one problem work on the same start levels, and judges them.
+
+    Args:
+        designers: at least one; all of the same problem. The first one's shape decides.
+        count: the number of start levels.
+        seed: fixes the start levels and the designers' draws.
+    """
+    options = getattr(designers[0], "env_options", {})
+    shape = tuple(options.get("shape") or designers[0].problem.default_shape)
+    starts = draw_starts(designers[0].problem, count, seed, shape)
+    designs = [designer.design(starts, seed=seed, record=True) for designer in designers]
+    return [Row.of(designer, made, seed) for designer, made in zip(designers, designs, strict=True)], designs
+
+
+def start_row(designer: Designer, designs: Designs, seed: int = 0) -> Row:
+    """Judges the start levels themselves, as if a designer had left them as they are."""
+    untouched = Designs(
+        starts=designs.starts,
+        levels=designs.starts,
+        success=designer.problem.succeeded(
+            designer.problem.measure(designs.starts), designer.problem.measure(designs.starts)
+        ),
+        strict_success=np.zeros(len(designs.starts), np.bool_),
+        steps=np.zeros(len(designs.starts), np.int64),
+        seconds=0.0,
+    )
+    return dataclasses.replace(Row.of(designer, untouched, seed), designer="start levels")

@@ -1,0 +1,378 @@
+"""The networks of designers, written once in torch for every engine that trains them.
+
+A network maps a batch of observations (see `envs.vector_env.DesignVectorEnv`) to the logits of one or more independent
+choices, float32 (n, choices, options), and to values, float32 (n,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn import functional
+
+from envs.errors import UserError
+from envs.vector_env import DesignVectorEnv
+
+#: Observation parts that describe the whole level in a few numbers, in the order in which networks read them.
+VECTOR_PARTS = ("metrics", "start_metrics", "budget", "targets")
+
+
+@dataclass(frozen=True)
+class ActionCode:
+    """How a designer's action is one or more choices among equally many options.
+
+    A discrete action is one choice. An action of at most three numbers (wide, the cast forms) is one choice among all
+    their combinations, so that the policy can weigh them together; an action of more numbers (multi, cellular) is as
+    many choices, made independently.
+
+    Attributes:
+        sizes: how many values each number of the environment's action has; one number for a discrete action.
+    """
+
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, space: spaces.Space) -> ActionCode:
+        """Returns the code for an action space.
+
+        Raises:
+            UserError: the space is neither discrete nor a list of numbers.
+        """
+        if isinstance(space, spaces.Discrete):
+            return cls((int(space.n),))
+        if isinstance(space, spaces.MultiDiscrete):
+            return cls(tuple(int(size) for size in space.nvec))
+        raise UserError(f"Designers act by Discrete or MultiDiscrete actions; got {space}.")
+
+    @property
+    def joint(self) -> bool:
+        """Whether the action is one choice."""
+        return len(self.sizes) <= 3
+
+    @property
+    def choices(self) -> int:
+        """How many choices are made."""
+        return 1 if self.joint else len(self.sizes)
+
+    @property
+    def options(self) -> int:
+        """How many options each choice has."""
+        return int(np.prod(self.sizes)) if self.joint else max(self.sizes)
+
+    def decode(self, chosen: np.ndarray) -> np.ndarray:
+        """Returns the environment's actions for the choices made, int64 (n, choices)."""
+        if not self.joint:
+            return chosen
+        if len(self.sizes) == 1:
+            return chosen[:, 0]
+        return np.stack(np.unravel_index(chosen[:, 0], self.sizes), axis=1)
+
+    def space(self) -> spaces.Space:
+        """Returns the action space in which the policy chooses."""
+        if self.joint:
+            return spaces.Discrete(self.options)
+        return spaces.MultiDiscrete(np.array(self.sizes))
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What decides a network's shape; saved with its weights.
+
+    Attributes:
+        kind: "mlp" reads the map as one long vector; "conv" slides over it and, for representations that act on every
+            cell, has a head for every cell; "scorer" scores each option by what looking ahead shows of it; "auto" takes
+            the scorer where the environment looks ahead, else conv for wide and cellular and mlp for the others.
+        width: the hidden width of an mlp, and of value heads.
+        depth: the number of hidden layers of an mlp.
+        channels: the channels of a conv network, and the hidden width of a scorer.
+        blocks: how many 3x3 layers follow a conv network's first layer.
+    """
+
+    kind: Literal["auto", "mlp", "conv", "scorer"] = "auto"
+    width: int = 256
+    depth: int = 2
+    channels: int = 32
+    blocks: int = 2
+
+
+@dataclass(frozen=True)
+class Interface:
+    """The sizes of what goes into and comes out of a network.
+
+    Attributes:
+        tiles: the number of tile ids that the map can show, the one for outside included.
+        map_shape: (rows, columns) of the map.
+        vector: how many numbers describe the level besides.
+        cursor: the (height, width) that a cursor moves in, or () without one.
+        frozen: whether frozen tiles are shown.
+        sizes: the action code's sizes.
+        per_cell: whether every cell of the map has its own options (wide and cellular).
+        look_ahead: how many numbers looking ahead shows of each option, or 0 without it.
+    """
+
+    tiles: int
+    map_shape: tuple[int, int]
+    vector: int
+    cursor: tuple[int, ...]
+    frozen: bool
+    sizes: tuple[int, ...]
+    per_cell: bool
+    look_ahead: int = 0
+
+    @classmethod
+    def of(cls, env: DesignVectorEnv) -> Interface:
+        """Reads the sizes off an environment."""
+        parts = cast("spaces.Dict", env.single_observation_space).spaces
+        shapes = {name: part.shape or () for name, part in parts.items()}
+        height, width = env.shape
+        tiles = len(env.problem.tiles)
+        sizes = ActionCode.of(env.single_action_space).sizes
+        per_cell = not env.representation.has_cursor and sizes in ((width, height, tiles), (tiles,) * (height * width))
+        return cls(
+            tiles=tiles + 1,
+            map_shape=(env.map_shape[0], env.map_shape[1]),
+            vector=sum(shapes[name][0] for name in VECTOR_PARTS if name in parts),
+            cursor=tuple(env.shape) if "cursor" in parts else (),
+            frozen="frozen" in parts,
+            sizes=sizes,
+            per_cell=per_cell,
+            look_ahead=shapes["look_ahead"][0] // int(np.prod(sizes)) if "look_ahead" in parts else 0,
+        )
+
+    @property
+    def code(self) -> ActionCode:
+        """The action code."""
+        return ActionCode(self.sizes)
+
+
+class DesignerNetwork(nn.Module):
+    """A policy and a value over observations of the level-design environments."""
+
+    one_hot: Tensor
+
+    def __init__(self, interface: Interface, config: NetworkConfig) -> None:
+        super().__init__()
+        self.interface = interface
+        self.config = config
+        self.code = interface.code
+        planes = interface.tiles + int(interface.frozen)
+        self.register_buffer("one_hot", torch.eye(interface.tiles), persistent=False)
+        kind = config.kind
+        if kind == "auto":
+            kind = "scorer" if interface.look_ahead else "conv" if interface.per_cell else "mlp"
+        if kind == "scorer" and not interface.look_ahead:
+            raise UserError("A scorer needs an environment that looks ahead: add look_ahead, or choose mlp or conv.")
+        extra = interface.vector + sum(interface.cursor)
+        self.body = {"mlp": _Mlp, "conv": _Conv, "scorer": _Scorer}[kind](planes, interface, extra, config)
+
+    def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Returns logits, float32 (n, choices, options), and values, float32 (n,)."""
+        maps = self.one_hot[observation["map"].long()]
+        if self.interface.frozen:
+            maps = torch.cat([maps, observation["frozen"].float()[..., None]], dim=2)
+        vector = [observation[name].float() for name in VECTOR_PARTS if name in observation]
+        if self.interface.cursor:
+            cursor = observation["cursor"].long()
+            vector += [functional.one_hot(cursor[:, i], size).float() for i, size in enumerate(self.interface.cursor)]
+        options = observation["look_ahead"].float() if self.interface.look_ahead else None
+        return self.body(maps, torch.cat(vector, dim=1), options)
+
+    def description(self) -> dict[str, Any]:
+        """Returns what is needed to build the same network again, as plain data."""
+        return {"interface": asdict(self.interface), "network": asdict(self.config)}
+
+
+def _linear(inputs: int, outputs: int, gain: float = 2**0.5) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class _Mlp(nn.Module):
+    """Reads the map and the vector as one long vector."""
+
+    def __init__(self, planes: int, interface: Interface, extra: int, config: NetworkConfig) -> None:
+        super().__init__()
+        rows, columns = interface.map_shape
+        code = interface.code
+        self.outputs = (code.choices, code.options)
+        sizes = [rows * columns * planes + extra] + [config.width] * config.depth
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(sizes):
+            layers += [_linear(inputs, outputs), nn.ReLU()]
+        self.trunk = nn.Sequential(*layers)
+        self.policy = _linear(config.width, code.choices * code.options, 0.01)
+        self.value = nn.Sequential(
+            _linear(config.width, config.width // 2), nn.ReLU(), _linear(config.width // 2, 1, 1.0)
+        )
+
+    def forward(self, maps: Tensor, vector: Tensor, options: Tensor | None) -> tuple[Tensor, Tensor]:
+        features = self.trunk(torch.cat([maps.flatten(1), vector], dim=1))
+        return self.policy(features).view(-1, *self.outputs), self.value(features)[:, 0]
+
+
+class _Conv(nn.Module):
+    """Slides over the map, with the vector added everywhere; heads stand on every cell or on all of them."""
+
+    def __init__(self, planes: int, interface: Interface, extra: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.interface = interface
+        code = interface.code
+        channels = config.channels
+        self.outputs = (code.choices, code.options)
+        self.first = nn.Conv2d(planes + 1, channels, 5, padding=2)
+        self.blocks = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(config.blocks))
+        self.everywhere = _linear(extra, channels)
+        summary = 2 * channels + extra
+        self.value = nn.Sequential(_linear(summary, config.width), nn.ReLU(), _linear(config.width, 1, 1.0))
+        tiles = interface.tiles - 1
+        if interface.per_cell:
+            head = nn.Conv2d(channels, tiles, 1)
+            nn.init.orthogonal_(head.weight, 0.01)
+            self.policy: nn.Module = head
+        else:
+            rows, columns = interface.map_shape
+            self.policy = nn.Sequential(
+                _linear(channels * rows * columns + extra, config.width),
+                nn.ReLU(),
+                _linear(config.width, code.choices * code.options, 0.01),
+            )
+
+    def forward(self, maps: Tensor, vector: Tensor, options: Tensor | None) -> tuple[Tensor, Tensor]:
+        rows, columns = self.interface.map_shape
+        planes = maps.transpose(1, 2).reshape(len(maps), -1, rows, columns)
+        # A plane of ones tells the level from the padding around it.
+        planes = torch.cat([planes, torch.ones_like(planes[:, :1])], dim=1)
+        cells = functional.relu(self.first(planes) + self.everywhere(vector)[:, :, None, None])
+        for block in self.blocks:
+            cells = cells + functional.relu(block(cells))
+        summary = torch.cat([cells.mean(dim=(2, 3)), cells.amax(dim=(2, 3)), vector], dim=1)
+        values = self.value(summary)[:, 0]
+        if not self.interface.per_cell:
+            return self.policy(torch.cat([cells.flatten(1), vector], dim=1)).view(-1, *self.outputs), values
+        logits = self.policy(cells)
+        if self.interface.code.joint:
+            # Wide counts columns first, then rows, then tiles.
+            return logits.permute(0, 3, 2, 1).reshape(-1, *self.outputs), values
+        return logits.permute(0, 2, 3, 1).reshape(-1, *self.outputs), values
+
+
+class _Scorer(nn.Module):
+    """Scores each option by what it would improve, by the level as a whole, and by what stands around the cell.
+
+    It begins as a designer that looks one edit ahead and prefers the greater improvement; training changes how much
+    what kind of improvement counts, when and where.
+    """
+
+    #: How many times as likely, in powers of e, one unit of reward makes an option at first; and what a change costs.
+    first_sharpness = 3.0
+    first_price = 0.9
+
+    #: Weights of improvements are learned in this unit, for they are greater than the weights of a network usually are.
+    unit = 10.0
+
+    #: The score of options that change nothing where any cell could be changed: they only lose time.
+    never = -30.0
+
+    def __init__(self, planes: int, interface: Interface, extra: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.interface = interface
+        width, columns = config.channels, interface.look_ahead
+        self.looks_around = width > 0
+        options = interface.code.options
+        first = torch.full((columns,), self.first_sharpness)
+        first[-1] = -self.first_price
+        self.register_buffer("first", first, persistent=False)
+        self.weigh = nn.Sequential(
+            _linear(extra + 2 * columns, config.width), nn.ReLU(), _linear(config.width, columns, 0.01)
+        )
+        if width:
+            self.outcome = _linear(columns, width)
+            self.level = _linear(extra + 2 * columns, width)
+            if interface.per_cell:
+                self.cells: nn.Module = nn.Conv2d(planes, width, 5, padding=2)
+                self.names = nn.Parameter(0.1 * torch.randn(interface.tiles - 1, width))
+            else:
+                rows, cols = interface.map_shape
+                self.cells = nn.Sequential(
+                    _linear(rows * cols * planes + extra, config.width), nn.ReLU(), _linear(config.width, width)
+                )
+                self.names = nn.Parameter(0.3 * torch.randn(options, width))
+            self.score = _linear(width, 1, 0.01)
+        self.value = nn.Sequential(
+            _linear(extra + 2 * columns + width, config.width),
+            nn.ReLU(),
+            _linear(config.width, config.width),
+            nn.ReLU(),
+            _linear(config.width, 1, 1.0),
+        )
+
+    def forward(self, maps: Tensor, vector: Tensor, options: Tensor | None) -> tuple[Tensor, Tensor]:
+        assert options is not None
+        outcomes = options.view(len(maps), -1, self.interface.look_ahead)
+        level = torch.cat([vector, 0.1 * outcomes.amax(dim=1), 0.1 * outcomes.mean(dim=1)], dim=1)
+        weights = self.first + self.unit * self.weigh(level)
+        logits = torch.einsum("noc,nc->no", outcomes, weights)
+        summary = level
+        if self.looks_around:
+            # Improvements range from 1 to some 50: logarithms keep small ones visible beside large ones.
+            hidden = self.outcome(outcomes.sign() * outcomes.abs().log1p()) + self.level(level)[:, None]
+            hidden = functional.relu(hidden + self._surroundings(maps, vector))
+            logits = logits + self.score(hidden)[:, :, 0]
+            summary = torch.cat([level, hidden.mean(dim=1)], dim=1)
+        if self.interface.per_cell:
+            logits = logits.masked_fill(outcomes[:, :, -1] == 0, self.never)
+        return logits[:, None], self.value(summary)[:, 0]
+
+    def _surroundings(self, maps: Tensor, vector: Tensor) -> Tensor:
+        """Returns what is known of each option's place and tile, (n, options, width)."""
+        if not self.interface.per_cell:
+            return self.cells(torch.cat([maps.flatten(1), vector], dim=1))[:, None] + self.names
+        rows, columns = self.interface.map_shape
+        cells = self.cells(maps.transpose(1, 2).reshape(len(maps), -1, rows, columns))
+        # Wide counts columns first, then rows, then tiles.
+        cells = cells.permute(0, 3, 2, 1).reshape(len(maps), rows * columns, 1, -1)
+        return (cells + self.names).flatten(1, 2)
+
+
+@dataclass
+class NetworkRecord:
+    """A network's description as read back from a file.
+
+    Attributes:
+        interface: what goes in and out.
+        network: its shape.
+    """
+
+    interface: Interface
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+
+    @classmethod
+    def parse(cls, description: Mapping[str, Any]) -> NetworkRecord:
+        """Reads what `DesignerNetwork.description` returned, lists having become of tuples.
+
+        Raises:
+            UserError: something is missing or unknown.
+        """
+        try:
+            interface: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in description["interface"].items()
+            }
+            return cls(Interface(**interface), NetworkConfig(**description["network"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"This is no description of a designer's network: {error}; retrain or restore the file."
+            ) from error
+
+    def build(self) -> DesignerNetwork:
+        """Makes the network, with fresh weights."""
+        return DesignerNetwork(self.interface, self.network)

@@ -1,0 +1,54 @@
+"""Training settings that were measured to work, where the command line starts from (docs/training.md says how)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.networks import NetworkConfig
+from agents.training import PPOConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that were measured to work together.
+
+    Attributes:
+        ppo: how to train.
+        network: the network's shape.
+        environment: environment options that suit them.
+    """
+
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+def preset(problem: str, representation: str, *, look_ahead: bool) -> Preset:
+    """Returns the settings for a kind of designer.
+
+    Args:
+        problem: the problem's name.
+        representation: the representation's name.
+        look_ahead: whether the designer sees what each action would improve.
+    """
+    if not look_ahead:
+        return Preset()
+    if representation == "wide":
+        return Preset(
+            PPOConfig(
+                lanes=64,
+                rollout=64,
+                batch=1024,
+                learning_rate=1e-3,
+                gamma=0.99,
+                reward_scale=0.02,
+                success_bonus=2.0,
+            ),
+            NetworkConfig(channels=16, width=128),
+        )
+    return Preset(
+        PPOConfig(learning_rate=1e-3, gamma=0.99, reward_scale=0.02, success_bonus=2.0),
+        NetworkConfig(channels=32, width=128),
+        {"crop": [9, 9]},
+    )

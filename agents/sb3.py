@@ -1,0 +1,152 @@
+"""Stable-Baselines3 over the batched environment: an adapter without a loop over lanes, and a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv
+from torch import Tensor
+from torch.distributions import Categorical
+
+from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig
+from envs.vector_env import DesignVectorEnv
+
+
+class SB3VecEnv(VecEnv):
+    """A batched level-design environment as Stable-Baselines3's `VecEnv`.
+
+    Actions are those of the policy's choices (`agents.networks.ActionCode`), so that any algorithm of the library sees
+    a discrete action space or a list of equal choices.
+
+    Args:
+        env: a batched environment in the SAME_STEP autoreset mode.
+    """
+
+    def __init__(self, env: DesignVectorEnv) -> None:
+        self.batch = env
+        self.code = ActionCode.of(env.single_action_space)
+        self._actions = np.zeros(0, np.int64)
+        #: What the episodes that ended in the last step came to, one list a fact; see `step_wait`.
+        self.ended: dict[str, np.ndarray] = {}
+        self._returns = np.zeros(env.num_envs)
+        self.render_mode = env.render_mode
+        self._seed: int | None = None
+        super().__init__(env.num_envs, env.single_observation_space, self.code.space())
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seeds the next reset; lane i gets seed + i."""
+        self._seed = seed
+        return [None if seed is None else seed + lane for lane in range(self.num_envs)]
+
+    def reset(self) -> dict[str, np.ndarray]:
+        """Begins new episodes in all lanes."""
+        observations, _ = self.batch.reset(seed=self._seed)
+        self._seed = None
+        self._returns[:] = 0
+        return observations
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Takes the actions of the next step."""
+        self._actions = self.code.decode(actions.reshape(self.num_envs, -1))
+
+    def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Steps all lanes; infos carry what ended episodes came to."""
+        observations, rewards, terminations, truncations, infos = self.batch.step(self._actions)
+        done = terminations | truncations
+        self._returns += rewards
+        lane_infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        self.ended = {}
+        lanes = np.flatnonzero(done)
+        if len(lanes):
+            final = infos["final_info"]
+            for lane in lanes:
+                lane_infos[lane] = {
+                    "terminal_observation": infos["final_obs"][lane],
+                    "TimeLimit.truncated": bool(truncations[lane]),
+                    "episode": {"r": float(self._returns[lane]), "l": int(final["steps"][lane]), "t": 0.0},
+                    "is_success": bool(final["success"][lane]),
+                }
+            self.ended = {key: values[lanes] for key, values in final.items() if key[0] != "_"}
+            self.ended["return"] = self._returns[lanes]
+            self._returns[lanes] = 0
+        return observations, rewards.astype(np.float32), done, lane_infos
+
+    def close(self) -> None:
+        """Closes the environment."""
+        self.batch.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Returns an attribute of the batched environment, once for each lane asked for."""
+        return [getattr(self.batch, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Sets an attribute of the batched environment, which all lanes share."""
+        setattr(self.batch, attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Calls a method of the batched environment once, and returns its result for each lane asked for."""
+        result = getattr(self.batch, method_name)(*args, **kwargs)
+        return [result for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Tells that no lane is wrapped."""
+        return [False for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """Returns a picture of every lane."""
+        return list(self.batch.render() or ())
+
+
+class DesignerPolicy(ActorCriticPolicy):
+    """Stable-Baselines3's view of a `DesignerNetwork`.
+
+    Args:
+        interface: what goes into and comes out of the network.
+        network_config: the network's shape.
+    """
+
+    def __init__(
+        self,
+        observation_space: Any,
+        action_space: Any,
+        lr_schedule: Any,
+        *,
+        interface: Interface,
+        network_config: NetworkConfig,
+        **kwargs: Any,
+    ) -> None:
+        self._interface = interface
+        self._network_config = network_config
+        super().__init__(observation_space, action_space, lr_schedule, ortho_init=False, **kwargs)
+
+    def _build(self, lr_schedule: Any) -> None:
+        self.network = DesignerNetwork(self._interface, self._network_config)
+        optimizer: Any = self.optimizer_class
+        self.optimizer = optimizer(self.network.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+
+    def _choices(self, observation: Any) -> tuple[Categorical, Tensor]:
+        logits, values = self.network(observation)
+        return Categorical(logits=logits, validate_args=False), values
+
+    def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns actions, values (n, 1) and log probabilities (n,)."""
+        choices, values = self._choices(obs)
+        actions = choices.logits.argmax(dim=2) if deterministic else choices.sample()
+        log_probabilities = choices.log_prob(actions).sum(dim=1)
+        return actions.reshape(-1, *(self.action_space.shape or ())), values[:, None], log_probabilities
+
+    def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns values (n, 1), log probabilities (n,) and entropies (n,)."""
+        choices, values = self._choices(obs)
+        log_probabilities = choices.log_prob(actions.long().view(len(values), -1)).sum(dim=1)
+        return values[:, None], log_probabilities, choices.entropy().sum(dim=1)
+
+    def predict_values(self, obs: Any) -> Tensor:
+        """Returns values (n, 1)."""
+        return self.network(obs)[1][:, None]
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        return self.forward(observation, deterministic)[0]

@@ -1,0 +1,34 @@
+"""Tilewright's own tile art, drawn by code at any size.
+
+A sprite is one function that draws on a `Pen` of 32 by 32 units; the `drawing` decorator gives it its name, its
+outline and its drop shadow. A problem that needs a new one may define it in its own file:
+
+    @drawing("slime")
+    def slime(pen: Pen) -> None:
+        pen.paint(pen.ellipse(16, 20, 10, 8), (90, 200, 90))
+"""
+
+from envs.art import characters, markers, places, things  # noqa: F401 (they register their drawings)
+from envs.art.pen import Pen
+from envs.art.registry import (
+    LARGEST_SIZE,
+    SMALLEST_SIZE,
+    check_tile_size,
+    drawing,
+    is_tall,
+    plain_tile,
+    sprite,
+    sprite_names,
+)
+
+__all__ = [
+    "LARGEST_SIZE",
+    "SMALLEST_SIZE",
+    "Pen",
+    "check_tile_size",
+    "drawing",
+    "is_tall",
+    "plain_tile",
+    "sprite",
+    "sprite_names",
+]

@@ -1,0 +1,195 @@
+"""Does a representation keep the contract of `envs.representation.Representation`?"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from envs.checks.compare import ALMOST_ONE, difference, require
+from envs.problem import Shape
+from envs.representation import ActionSpace, Canvas, Representation
+from envs.suite import get_representation
+
+
+def check_representation(representation: str | Representation, *, seed: int = 0, steps: int = 60) -> None:
+    """Checks that a representation keeps the contract of `envs.representation.Representation`.
+
+    It works on lanes of different shapes, budgets and shares of frozen tiles, some of them inactive, and holds that
+    the action space is flat and each of its actions valid; that the counts returned are the true ones; that frozen
+    tiles and cells outside a lane's shape never change, budgets are never exceeded, inactive lanes are left alone and
+    cursors stay on the level; that an episode begins on a tile that is not frozen while there is one; and that a lane
+    does the same alone as among others.
+
+    Args:
+        representation: a representation or its name.
+        seed: of the random levels and actions.
+        steps: how many random actions to try on each batch.
+
+    Raises:
+        CheckError: something does not hold.
+    """
+    design = get_representation(representation)
+    require(design.name, "A representation needs a name.")
+    generator = np.random.default_rng(seed)
+    changes = 0
+    for shape, tiles in (((5, 6), 3), ((2, 2), 2), ((4, 3), 8)):
+        space = design.action_space(shape, tiles)
+        _check_flat(space, f"{design.name}'s action space on levels of {shape}")
+        canvas = _random_canvas(shape, tiles, generator)
+        every = _actions(space, steps, len(canvas.levels), generator)
+        for number, actions in enumerate(every):
+            if number % 20 == 0:
+                _check_place(design, canvas, generator)
+                canvas.remaining[:] = generator.integers(0, 6, len(canvas.levels))
+                canvas.remaining[0] = canvas.levels[0].size
+            changes += _check_edit(design, canvas, actions, generator)
+    require(changes, f"{design.name}: no action ever changed a tile.")
+
+
+def _check_flat(space: ActionSpace, name: str) -> None:
+    flat = (isinstance(space, spaces.Discrete) and space.start == 0) or (
+        isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1 and not np.any(space.start)
+    )
+    require(flat, f"{name} must be Discrete or a one-dimensional MultiDiscrete, from 0 on; it is {space}.")
+
+
+def _random_canvas(shape: Shape, tiles: int, generator: np.random.Generator) -> Canvas:
+    """Returns lanes of all sizes up to a shape, the first unfrozen and at full size, the second wholly frozen."""
+    lanes = 8
+    shapes = np.stack([generator.integers(1, size + 1, lanes) for size in shape], axis=1).astype(np.int64)
+    shapes[:2] = shape
+    rows, columns = np.indices(shape)
+    inside = (rows < shapes[:, 0, None, None]) & (columns < shapes[:, 1, None, None])
+    levels = np.where(inside, generator.integers(0, tiles, (lanes, *shape)), tiles).astype(np.uint8)
+    frozen = (generator.random((lanes, *shape)) < np.linspace(0, 0.9, lanes)[:, None, None]) & inside
+    frozen[0], frozen[1] = False, inside[1]
+    free = (inside & ~frozen).sum(axis=(1, 2)).astype(np.int64)
+    zeros = np.zeros((lanes, 2), np.int64)
+    return Canvas(levels, frozen, shapes, zeros, np.zeros(lanes, np.int64), free, tiles)
+
+
+def _actions(space: ActionSpace, steps: int, lanes: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yields batches of actions: the extremes of the space, then random ones, and all of a space that is small."""
+    sizes = np.array([space.n]) if isinstance(space, spaces.Discrete) else space.nvec.astype(np.int64)
+    batches = [np.zeros((lanes, len(sizes)), np.int64), np.tile(sizes - 1, (lanes, 1))]
+    total = float(np.prod(sizes.astype(np.float64)))
+    if total <= 1000:
+        whole = np.stack(np.unravel_index(np.arange(int(total)), sizes), axis=1)
+        padding = generator.integers(0, sizes, (-len(whole) % lanes, len(sizes)))
+        batches.extend(np.concatenate([generator.permutation(whole), padding]).reshape(-1, lanes, len(sizes)))
+    for _ in range(steps):
+        batches.append(generator.integers(0, sizes, (lanes, len(sizes))))
+    for batch in batches:
+        yield batch[:, 0].copy() if isinstance(space, spaces.Discrete) else np.ascontiguousarray(batch, np.int64)
+
+
+def _lanes_of(canvas: Canvas, lanes: Sequence[int] | slice) -> Canvas:
+    """Returns a canvas that is a copy of some lanes."""
+    arrays = {
+        field.name: getattr(canvas, field.name)[lanes].copy()
+        for field in dataclasses.fields(canvas)
+        if field.name != "number_of_tiles"
+    }
+    return Canvas(number_of_tiles=canvas.number_of_tiles, **arrays)
+
+
+def _uniforms(shape: tuple[int, int], generator: np.random.Generator) -> NDArray[np.float64]:
+    uniforms = generator.random(shape)
+    uniforms[generator.random(shape) < 0.1] = 0.0
+    uniforms[generator.random(shape) < 0.1] = ALMOST_ONE
+    return uniforms
+
+
+def _check_cursors(design: Representation, canvas: Canvas, when: str) -> None:
+    if design.has_cursor:
+        for lane, (cursor, shape) in enumerate(zip(canvas.cursors, canvas.shapes, strict=True)):
+            require(
+                (cursor >= 0).all() and (cursor < shape).all(),
+                f"{design.name}: {when}, lane {lane}'s cursor is at {cursor.tolist()}, off its level of "
+                f"{shape.tolist()} (padded to {canvas.levels.shape[1:]}).",
+            )
+
+
+def _check_place(design: Representation, canvas: Canvas, generator: np.random.Generator) -> None:
+    lanes = np.sort(generator.permutation(len(canvas.levels))[:5])
+    everyone = np.arange(len(canvas.levels))
+    uniforms = _uniforms((len(everyone), design.draws_at_start), generator)
+    design.place(canvas, everyone, uniforms)
+    before = _lanes_of(canvas, slice(None))
+    own = _uniforms((len(lanes), design.draws_at_start), generator)
+    drawn = own.copy()
+    design.place(canvas, lanes, own)
+    require(difference(own, drawn) is None, f"{design.name}: place changes the uniforms that it is given.")
+    cursors = canvas.cursors.copy()
+    found = difference(
+        dataclasses.asdict(before), {**dataclasses.asdict(canvas), "cursors": before.cursors}, "the canvas"
+    )
+    require(found is None, f"{design.name}: place changes more than the cursors: {found}.")
+    others = np.setdiff1d(everyone, lanes)
+    require(
+        np.array_equal(before.cursors[others], cursors[others]),
+        f"{design.name}: place was to begin lanes {lanes.tolist()} and moved the cursors of others.",
+    )
+    _check_cursors(design, canvas, "at the start of an episode")
+    if design.has_cursor:
+        for lane in everyone:
+            place = tuple(cursors[lane])
+            require(
+                not canvas.free[lane] or not canvas.frozen[lane][place],
+                f"{design.name}: lane {lane} begins on the frozen tile {place} though {canvas.free[lane]} are free.",
+            )
+
+
+def _check_edit(
+    design: Representation, canvas: Canvas, actions: NDArray[np.int64], generator: np.random.Generator
+) -> int:
+    """Checks one edit of every lane and returns how many tiles changed."""
+    lanes = len(canvas.levels)
+    active = generator.random(lanes) < 0.8
+    uniforms = _uniforms((lanes, design.draws_per_step), generator)
+    before = _lanes_of(canvas, slice(None))
+    given = copy.deepcopy((actions, active, uniforms))
+    changed = design.edit(canvas, actions, active, uniforms)
+    found = difference(given, (actions, active, uniforms), "(actions, active, uniforms)")
+    require(found is None, f"{design.name}: edit changes what it is given: {found}.")
+    require(
+        changed.shape == (lanes,) and changed.dtype == np.int64,
+        f"{design.name}: edit must return int64 ({lanes},); it returns {changed.dtype} {changed.shape}.",
+    )
+    for name in ("frozen", "shapes", "remaining", "free"):
+        found = difference(getattr(before, name), getattr(canvas, name))
+        require(found is None, f"{design.name}: edit changes the canvas's {name}: {found}.")
+    _check_cursors(design, canvas, f"after the actions {actions.tolist()}")
+    different = before.levels != canvas.levels
+    for lane in range(lanes):
+        name = (
+            f"{design.name}: action {actions[lane].tolist()} at {before.cursors[lane].tolist()} on lane {lane} of "
+            f"{canvas.shapes[lane].tolist()}, padded to {canvas.levels.shape[1:]}"
+        )
+        count = int(different[lane].sum())
+        height, width = canvas.shapes[lane]
+        require(changed[lane] == count, f"{name}: {count} tiles changed, but edit says {changed[lane]}.")
+        require(count <= canvas.remaining[lane], f"{name}: {count} changes with {canvas.remaining[lane]} remaining.")
+        require(not (different[lane] & canvas.frozen[lane]).any(), f"{name}: a frozen tile changed.")
+        require(
+            (canvas.levels[lane, :height, :width] < canvas.number_of_tiles).all(), f"{name}: wrote an unknown tile."
+        )
+        require(
+            count == different[lane, :height, :width].sum(), f"{name}: a cell outside the lane's own level changed."
+        )
+        if not active[lane]:
+            idle = not count and np.array_equal(before.cursors[lane], canvas.cursors[lane])
+            require(idle, f"{name}: the lane was not active.")
+        alone = _lanes_of(before, [lane])
+        alone_changed = design.edit(alone, actions[[lane]], active[[lane]], uniforms[[lane]])
+        found = difference(
+            (alone.levels[0], alone.cursors[0], alone_changed[0]),
+            (canvas.levels[lane], canvas.cursors[lane], changed[lane]),
+        )
+        require(found is None, f"{name}: it acts differently alone and among other lanes: {found}.")
+    return int(changed.sum())

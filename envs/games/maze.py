@@ -1,0 +1,91 @@
+"""The maze walk: play for levels of empty and solid cells."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.errors import UserError
+from envs.kernels import maze_rules
+from envs.rules import PLAYING, WON, Rules, Solution
+
+_FLOOR, _WALL, _PLAYER, _FLAG = range(4)
+
+
+class MazeRules(Rules):
+    """Walk from one end of a level's longest path to the other.
+
+    Tile 0 is floor, tile 1 is wall. In each 4-connected region of floor, breadth-first search goes from the
+    first cell in row-major order to the farthest cell A, and from A to the farthest cell B (the first in
+    row-major order among equals, both times). The region with the longest such path, the first one among
+    equals, gives the start A and the goal B; this is the path that the binary problem measures (Khalifa
+    2020). A path of a single cell is won at the start. A wall stops the walker; nothing loses the game.
+    """
+
+    actions = ("up", "down", "left", "right")
+    keys = {"up": ("up", "w"), "down": ("down", "s"), "left": ("left", "a"), "right": ("right", "d")}
+    description = "Walk through the maze to the flag. You cannot lose, but the way is long."
+    sprites = ("floor", "wall", "player", "flag")
+
+    def problem_with(self, level: NDArray[np.uint8]) -> str | None:
+        """Returns why a level cannot be started, or None: there must be a floor cell to stand on."""
+        return None if (level == 0).any() else "it has no empty cell; at least 1 is needed to stand on"
+
+    def start(self, level: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Returns the state at the beginning of a level.
+
+        Raises:
+            UserError: the level has no empty cell.
+        """
+        trouble = self.problem_with(level)
+        if trouble:
+            raise UserError(f"This level cannot be walked: {trouble}.")
+        padded = (level.shape[0] + 2) * (level.shape[1] + 2)
+        state = np.zeros(maze_rules.HEADER + padded, np.int32)
+        maze_rules.begin(np.ascontiguousarray(level, np.uint8), state)
+        return state
+
+    def step(self, state: NDArray[np.int32], action: int) -> NDArray[np.int32]:
+        """Returns the state after one action, as a new array.
+
+        Raises:
+            UserError: there is no action of that number.
+        """
+        if not 0 <= action < len(self.actions):
+            raise UserError(f"Action {action} is not one of 0 to 3 ({', '.join(self.actions)}).")
+        after = np.empty_like(state)
+        maze_rules.step(state, action, after)
+        return after
+
+    def outcome(self, state: NDArray[np.int32]) -> int:
+        """Returns WON at the goal, PLAYING elsewhere."""
+        return WON if state[maze_rules.WALKER] == state[maze_rules.GOAL] else PLAYING
+
+    def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what a player sees: uint8 (height, width), indices into `sprites`."""
+        height, width = state[maze_rules.HEIGHT], state[maze_rules.WIDTH]
+        board = np.where(state[maze_rules.HEADER :] == 1, _FLOOR, _WALL).astype(np.uint8)
+        board[state[maze_rules.GOAL]] = _FLAG
+        board[state[maze_rules.WALKER]] = _PLAYER
+        return np.ascontiguousarray(board.reshape(height + 2, width + 2)[1:-1, 1:-1])
+
+    def solve(self, level: NDArray[np.uint8], budget: int | None = None) -> Solution:
+        """Finds a shortest walk; see `Rules.solve`. A level with an empty cell always has one."""
+        if self.problem_with(level):
+            return Solution("unsolvable")
+        return self.solve_from(self.start(level), budget)
+
+    def solve_from(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
+        """Finds a shortest walk to the goal from any state of a game, as a hint needs it.
+
+        Args:
+            state: int32 (n,), as `start` and `step` return it.
+            budget: the most cells to expand; None means `default_budget`.
+
+        Raises:
+            UserError: the budget is less than 1.
+        """
+        if budget is not None and budget < 1:
+            raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
+        enough, actions, nodes = maze_rules.shortest(state, self.default_budget if budget is None else budget)
+        return Solution("solved" if enough else "unknown", actions, int(nodes))

@@ -1,0 +1,174 @@
+"""Zelda: take the key to the door, past enemies that move by themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.errors import UserError
+from envs.kernels import zelda_rules
+from envs.kernels.zelda_rules import (
+    DOOR,
+    DOOR_CELL,
+    ENEMIES,
+    FACING,
+    HAS_KEY,
+    HEADER,
+    HEIGHT,
+    KEY,
+    KEY_CELL,
+    OUTCOME,
+    PLACE,
+    PLAYER,
+    SOLID,
+    STRUCK,
+    UNKNOWN,
+    UNSOLVABLE,
+    WIDTH,
+)
+from envs.rules import PLAYING, WON, Rules, Solution, Status
+
+_FACING_SPRITES, _SWORD_SPRITES, _OPEN_DOOR = 8, 12, 16
+
+
+class ZeldaRules(Rules):
+    """Take the key, open the door; fight or dodge what roams between.
+
+    The tiles are 0 floor, 1 wall, 2 player, 3 key, 4 door, 5 bat, 6 scorpion, 7 spider. A level needs exactly
+    one player, one key and one door, and may hold any number of enemies.
+
+    **The player** looks down at first. A move turns the player and then walks one cell, unless a wall, the
+    closed door or the edge is in the way. "sword" strikes the cell that the player looks at; "wait" does
+    nothing. The door is a wall until the key is held; entering it then wins.
+
+    **Enemies** never enter walls or the door. They pass over the key and over one another, and take no notice
+    of the player, so that where they will be is known beforehand and a level can be proven winnable:
+
+    - A *bat* flies diagonally on every tick, at first down and right: one cell up or down, then one cell left
+      or right. What blocks one half of the flight turns that half back, as a ball bounces; a half that is
+      blocked on both sides is left out, so that a bat in a corridor flies along it.
+    - A *scorpion* walks straight on the first, third, fifth... tick and turns back where the way is blocked.
+      It sets out down; if that is blocked up, else right, else left.
+    - A *spider* crawls on the second, fourth, sixth... tick and keeps the wall on its left: round the corner
+      to its left if it just passed one, else straight on, else to the right, to the left, or back. It sets
+      out in the first of up, down, left, right that is free with a wall on the left, else up.
+
+    **One tick**, in this order: the player acts, and takes the key by entering its cell; a strike kills every
+    enemy in the struck cell; the other enemies move; the game is lost if a living enemy is now in the
+    player's cell or has just changed places with the player; otherwise it is won if the player is in the
+    door. An enemy that leaves a cell just as the player enters it is not touched.
+    """
+
+    actions = ("up", "down", "left", "right", "sword", "wait")
+    keys = {
+        "up": ("up", "w"),
+        "down": ("down", "s"),
+        "left": ("left", "a"),
+        "right": ("right", "d"),
+        "sword": ("space",),
+        "wait": (".", "return"),
+    }
+    description = (
+        "Take the key, then walk into the door. "
+        "Touching an enemy is the end; your sword kills what is right in front of you."
+    )
+    sprites = (
+        *("floor", "wall", "player", "key", "door", "bat", "scorpion", "spider"),
+        *("player-up", "player-down", "player-left", "player-right"),
+        *("sword-up", "sword-down", "sword-left", "sword-right"),
+        "door-open",
+    )
+
+    def problem_with(self, level: NDArray[np.uint8]) -> str | None:
+        """Returns why a level cannot be started, or None: it needs one player, one key and one door."""
+        wrong = []
+        for tile, name in ((PLAYER, "player"), (KEY, "key"), (DOOR, "door")):
+            count = int((level == tile).sum())
+            if count != 1:
+                wrong.append((f"{count} {name}{'' if count == 1 else 's'}", f"1 {name}"))
+        if not wrong:
+            return None
+        has, needed = (" and ".join(names) for names in zip(*wrong, strict=True))
+        return f"it has {has}; exactly {needed} {'is' if len(wrong) == 1 else 'are'} needed"
+
+    def start(self, level: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Returns the state at the beginning of a level.
+
+        Raises:
+            UserError: the level does not have exactly one player, one key and one door.
+        """
+        trouble = self.problem_with(level)
+        if trouble:
+            raise UserError(f"This level cannot be played: {trouble}.")
+        state = np.zeros(HEADER + 3 * (level.shape[0] + 2) * (level.shape[1] + 2), np.int32)
+        zelda_rules.begin(np.ascontiguousarray(level, np.uint8), state)
+        return state
+
+    def step(self, state: NDArray[np.int32], action: int) -> NDArray[np.int32]:
+        """Returns the state one tick later, as a new array; the class says what a tick does.
+
+        Raises:
+            UserError: there is no action of that number.
+        """
+        if not 0 <= action < len(self.actions):
+            raise UserError(f"Action {action} is not one of 0 to 5 ({', '.join(self.actions)}).")
+        after = np.empty_like(state)
+        zelda_rules.step(state, action, after)
+        return after
+
+    def outcome(self, state: NDArray[np.int32]) -> int:
+        """Returns PLAYING, WON or LOST."""
+        return int(state[OUTCOME])
+
+    def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what a player sees: uint8 (height, width), indices into `sprites`.
+
+        Enemies hide what they stand on, also the player whom they caught. A sword that was just swung shows
+        on floor and on the key. The door stands open while the key is held.
+        """
+        rows, columns = state[HEIGHT] + 2, state[WIDTH] + 2
+        padded = rows * columns
+        board = state[HEADER : HEADER + padded].astype(np.uint8)
+        if state[HAS_KEY]:
+            board[state[KEY_CELL]] = 0
+            board[state[DOOR_CELL]] = _OPEN_DOOR
+        struck = state[STRUCK]
+        if struck >= 0 and board[struck] not in (SOLID, DOOR, _OPEN_DOOR):
+            board[struck] = _SWORD_SPRITES + state[FACING]
+        board[state[PLACE]] = _FACING_SPRITES + state[FACING]
+        cells = state[HEADER + padded : HEADER + padded + state[ENEMIES]]
+        kinds = state[HEADER + 2 * padded : HEADER + 2 * padded + state[ENEMIES]] // 4
+        board[cells[cells >= 0]] = kinds[cells >= 0]
+        return np.ascontiguousarray(board.reshape(rows, columns)[1:-1, 1:-1])
+
+    def solve(self, level: NDArray[np.uint8], budget: int | None = None) -> Solution:
+        """Finds the fewest ticks that win; see `Rules.solve`.
+
+        A level is proven unsolvable by a key or a door that walls cut off, or by exhausting the states, of
+        which there are finitely many because the enemies' motion repeats.
+        """
+        if self.problem_with(level):
+            return Solution("unsolvable")
+        return self.solve_from(self.start(level), budget)
+
+    def solve_from(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
+        """Finds the fewest ticks that win from any state of a game, as a hint needs it.
+
+        Args:
+            state: int32 (n,), as `start` and `step` return it.
+            budget: the most states to expand; None means `default_budget`.
+
+        Raises:
+            UserError: the budget is less than 1.
+        """
+        if budget is not None and budget < 1:
+            raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
+        if state[OUTCOME] != PLAYING:
+            return Solution("solved" if state[OUTCOME] == WON else "unsolvable")
+        verdict, actions, nodes = zelda_rules.search(state, self.default_budget if budget is None else budget)
+        status: Status = "solved"
+        if verdict == UNSOLVABLE:
+            status = "unsolvable"
+        elif verdict == UNKNOWN:
+            status = "unknown"
+        return Solution(status, actions, int(nodes))

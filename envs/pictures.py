@@ -1,0 +1,410 @@
+"""Pictures of levels and of play: RGB arrays, contact sheets, PNG and GIF files."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from envs.art import check_tile_size, is_tall, plain_tile, sprite
+from envs.errors import UserError
+from envs.files import write_atomically
+from envs.problem import Problem
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+#: What to draw in a cell: a sprite's name, or the colour of a plain tile.
+Look = str | tuple[int, int, int]
+#: A cell's place: (row, column).
+Place = tuple[int, int]
+
+#: How far, how softly and how darkly walls throw their shadow to the lower right, in thirty-seconds of a tile.
+_SHADOW_RIGHT, _SHADOW_DOWN, _SHADOW_BLUR, _SHADOW_STRENGTH = 4.0, 6.5, 3.0, 0.36
+_SHADOW_COLOUR = np.array([46, 36, 66], np.float32)
+
+#: How many frames of an animation the common palette is chosen from.
+_PALETTE_FRAMES = 48
+
+
+def render(
+    problem: Problem,
+    level: ArrayLike,
+    tile_size: int = 32,
+    *,
+    cursor: Place | None = None,
+    frozen: ArrayLike | None = None,
+    path: Sequence[Place] | None = None,
+    border: bool = True,
+) -> NDArray[np.uint8]:
+    """Draws a level.
+
+    Args:
+        problem: the problem whose tiles the level is made of.
+        level: tile ids, (height, width).
+        tile_size: the side of a tile in pixels, 4 to 256.
+        cursor: the cell to frame.
+        frozen: bool (height, width), the cells to mark with a padlock.
+        path: the cells to mark with a dot, in any order.
+        border: whether to surround the level with one ring of the problem's border tile.
+
+    Returns:
+        uint8 (rows * tile_size, columns * tile_size, 3), RGB, a fresh array; rows and columns are the level's
+        height and width, each two more with a border.
+
+    Raises:
+        UserError: the level is not one of this problem's, a marked cell lies outside it, or the tile size cannot
+            be drawn.
+    """
+    size = check_tile_size(tile_size)
+    tiles = problem.check_levels(level)
+    if tiles.ndim != 3 or len(tiles) != 1 or np.ndim(level) != 2:
+        raise UserError(
+            f"A picture shows one {problem.name} level of (height, width) tile ids; got shape {np.shape(level)}."
+        )
+    looks: list[Look] = [tile.sprite or tile.colour for tile in problem.tiles]
+    around = problem.tile_ids.get(problem.border, len(looks)) if border else None
+    if around == len(looks):
+        looks.append("outside")
+    cells = _cells(tuple(looks), size, tiles[0], around)
+    inner = cells[1:-1, 1:-1] if border else cells
+    height, width = tiles.shape[1:]
+    if path is not None:
+        _lay_over(inner, _marked(path, "path", height, width), "path", size)
+    if frozen is not None:
+        mask = np.asarray(frozen)
+        if mask.shape != (height, width):
+            raise UserError(
+                f"The frozen tiles must be given as (height, width) = {(height, width)} of true and false; "
+                f"got shape {mask.shape}."
+            )
+        _lay_over(inner, mask.astype(bool), "lock", size)
+    if cursor is not None:
+        _lay_over(inner, _marked([cursor], "cursor", height, width), "cursor", size)
+    return _flatten(cells)
+
+
+def render_board(
+    sprite_names: Sequence[Look], board: ArrayLike, tile_size: int = 32, *, border: Look | None = None
+) -> NDArray[np.uint8]:
+    """Draws what a player sees.
+
+    Args:
+        sprite_names: what the board's numbers stand for; a colour in the place of a name gives a plain tile.
+        board: indices into `sprite_names`, (height, width), as `Rules.board` returns them.
+        tile_size: the side of a tile in pixels, 4 to 256.
+        border: what to surround the board with, one tile wide; None for nothing.
+
+    Returns:
+        uint8 (rows * tile_size, columns * tile_size, 3), RGB, a fresh array.
+
+    Raises:
+        UserError: a sprite does not exist, the board is no grid of indices into them, or the tile size cannot be
+            drawn.
+    """
+    size = check_tile_size(tile_size)
+    ids = np.asarray(board)
+    if ids.ndim != 2 or not ids.size or not np.issubdtype(ids.dtype, np.integer):
+        raise UserError(f"A board must be (height, width) whole numbers; got shape {ids.shape} and dtype {ids.dtype}.")
+    if ids.min() < 0 or ids.max() >= len(sprite_names):
+        worst = ids.max() if ids.max() >= len(sprite_names) else ids.min()
+        raise UserError(f"The board's numbers must be 0 to {len(sprite_names) - 1}, one a sprite; it holds {worst}.")
+    looks = tuple(sprite_names) if border is None else (*sprite_names, border)
+    return _flatten(_cells(looks, size, ids, None if border is None else len(sprite_names)))
+
+
+def contact_sheet(
+    images: Sequence[NDArray[np.uint8]],
+    columns: int,
+    captions: Sequence[str] | None = None,
+    *,
+    gap: int = 12,
+    background: tuple[int, int, int] = (30, 29, 42),
+) -> NDArray[np.uint8]:
+    """Sets pictures side by side.
+
+    Args:
+        images: uint8 (height, width, 3) each; smaller ones are centred in cells as large as the largest.
+        columns: how many to set in a row.
+        captions: one line of text beneath each picture; long ones are wrapped to the picture's width.
+        gap: the space around and between the cells, in pixels.
+        background: red, green and blue in 0..255.
+
+    Returns:
+        uint8 (height, width, 3). With `rows` rows of cells, the width is min(columns, number of images) * (cell
+        width + gap) + gap, and the height rows * (cell height + height of the captions + gap) + gap.
+
+    Raises:
+        UserError: there are no images, one is no RGB picture, there are fewer than one column, the gap is negative,
+            or there is not one caption for each image.
+    """
+    if not len(images):
+        raise UserError("A contact sheet needs at least one image; none was given.")
+    if columns < 1 or gap < 0:
+        raise UserError(
+            f"A contact sheet needs at least 1 column and a gap of at least 0; got {columns} columns and gap {gap}."
+        )
+    if captions is not None and len(captions) != len(images):
+        raise UserError(f"A contact sheet needs one caption for each of its {len(images)} images; got {len(captions)}.")
+    pictures = [_check_image(image, channels=(3,)) for image in images]
+    height = max(picture.shape[0] for picture in pictures)
+    width = max(picture.shape[1] for picture in pictures)
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    labels = [_caption(text, width, background) for text in captions or []]
+    label_height = max((label.shape[0] for label in labels), default=0)
+    step_y, step_x = height + label_height + gap, width + gap
+    sheet = np.empty((rows * step_y + gap, columns * step_x + gap, 3), np.uint8)
+    sheet[:] = background
+    for i, picture in enumerate(pictures):
+        row, column = divmod(i, columns)
+        top, left = gap + row * step_y, gap + column * step_x
+        y, x = top + (height - picture.shape[0]) // 2, left + (width - picture.shape[1]) // 2
+        sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        if labels:
+            y += picture.shape[0]
+            sheet[y : y + labels[i].shape[0], left : left + width] = labels[i]
+    return sheet
+
+
+def save_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> Path:
+    """Writes a picture as PNG.
+
+    Args:
+        path: the file, which is replaced whole or, on failure, left as it was.
+        image: uint8 (height, width, 3) RGB or (height, width, 4) RGBA.
+
+    Returns:
+        `path` as a Path.
+
+    Raises:
+        UserError: the array is no picture, or the file cannot be written.
+    """
+    from PIL import Image  # noqa: PLC0415
+
+    picture = Image.fromarray(_check_image(image, channels=(3, 4)))
+    return write_atomically(path, lambda file: picture.save(file, format="PNG", optimize=True))
+
+
+def save_gif(
+    path: str | os.PathLike[str],
+    frames: Sequence[NDArray[np.uint8]],
+    frames_per_second: float = 10.0,
+    hold_last_seconds: float = 2.0,
+) -> Path:
+    """Writes an animation that repeats for ever.
+
+    The format counts hundredths of a second: a frame's time is rounded to them, and is at least two, since viewers
+    slow anything faster down. Equal frames in a row are stored once with their times added.
+
+    Args:
+        path: the file, which is replaced whole or, on failure, left as it was.
+        frames: uint8 (height, width, 3) RGB each, all of one size.
+        frames_per_second: the speed.
+        hold_last_seconds: how much longer the last frame stays than the others.
+
+    Returns:
+        `path` as a Path.
+
+    Raises:
+        UserError: there are no frames, they differ in size or are no pictures, the speed is not positive, or the
+            file cannot be written.
+    """
+    if not len(frames):
+        raise UserError("An animation needs at least one frame; none was given.")
+    if not (frames_per_second > 0 and np.isfinite(frames_per_second)) or not 0 <= hold_last_seconds < 600:
+        raise UserError(
+            "An animation needs more than 0 frames per second and a last frame held for 0 to 600 seconds; got "
+            f"{frames_per_second} and {hold_last_seconds}."
+        )
+    pictures = [_check_image(frame, channels=(3,)) for frame in frames]
+    for i, picture in enumerate(pictures):
+        if picture.shape != pictures[0].shape:
+            raise UserError(
+                f"All frames of an animation must have one size; frame 1 has {pictures[0].shape[:2]} "
+                f"(height, width) but frame {i + 1} has {picture.shape[:2]}."
+            )
+    kept: list[NDArray[np.uint8]] = []
+    durations: list[int] = []
+    duration = max(20, 10 * round(100 / frames_per_second))
+    for picture in pictures:
+        if kept and np.array_equal(kept[-1], picture):
+            durations[-1] += duration
+        else:
+            kept.append(picture)
+            durations.append(duration)
+    durations[-1] += 10 * round(100 * hold_last_seconds)
+    images = _with_common_palette(kept)
+    return write_atomically(
+        path,
+        lambda file: images[0].save(
+            file,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=durations,
+            loop=0,
+            disposal=1,
+            optimize=False,
+        ),
+    )
+
+
+@lru_cache(maxsize=64)
+def _atlas(looks: tuple[Look, ...], size: int) -> NDArray[np.uint8]:
+    """Draws every tile in each of the eight ways in which walls next to it can throw their shadow on it.
+
+    Args:
+        looks: what the tiles look like.
+        size: the side of a tile in pixels.
+
+    Returns:
+        uint8 (8, tiles, size, size, 3), RGB. The bits of the first index tell where a wall stands: 1 above,
+        2 to the left, 4 diagonally above to the left.
+    """
+    shades = _shadows(size)
+    ground = sprite("floor", size)[..., :3]
+    atlas = np.empty((8, len(looks), size, size, 3), np.uint8)
+    for i, look in enumerate(looks):
+        drawn = sprite(look, size) if isinstance(look, str) else plain_tile(look, size)
+        tile = _blend(ground, drawn)
+        for where, shade in enumerate(shades):
+            tall = isinstance(look, str) and is_tall(look)
+            shaded = tile if tall else tile + (_SHADOW_COLOUR - tile) * shade[..., None]
+            atlas[where, i] = np.rint(shaded)
+    atlas.flags.writeable = False
+    return atlas
+
+
+def _shadows(size: int) -> NDArray[np.float32]:
+    """Returns the darkness, float32 (8, size, size) in 0..1, that walls at each of the eight settings throw."""
+    middles = (np.arange(size) + 0.5) * (32.0 / size)
+    beyond_left = np.clip((_SHADOW_RIGHT + _SHADOW_BLUR - middles) / (2 * _SHADOW_BLUR), 0, 1)[None, :]
+    beyond_top = np.clip((_SHADOW_DOWN + _SHADOW_BLUR - middles) / (2 * _SHADOW_BLUR), 0, 1)[:, None]
+    shares = (beyond_top * (1 - beyond_left), (1 - beyond_top) * beyond_left, beyond_top * beyond_left)
+    shadows = [
+        sum((share for bit, share in enumerate(shares) if where >> bit & 1), np.zeros((size, size)))
+        for where in range(8)
+    ]
+    return np.asarray(shadows, np.float32) * np.float32(_SHADOW_STRENGTH)
+
+
+def _cells(looks: tuple[Look, ...], size: int, ids: NDArray[Any], around: int | None) -> NDArray[np.uint8]:
+    """Composes a grid of tiles.
+
+    Args:
+        looks: what the tiles look like.
+        size: the side of a tile in pixels.
+        ids: integers (height, width), indices into `looks`.
+        around: the index of what goes in a ring around the grid, or None for no ring.
+
+    Returns:
+        uint8 (rows, columns, size, size, 3), a fresh array.
+    """
+    if around is not None:
+        ringed = np.full((ids.shape[0] + 2, ids.shape[1] + 2), around, np.intp)
+        ringed[1:-1, 1:-1] = ids
+        ids = ringed
+    tall = np.array([isinstance(look, str) and is_tall(look) for look in looks])
+    walls = np.zeros((ids.shape[0] + 1, ids.shape[1] + 1), np.intp)
+    walls[1:, 1:] = tall[ids]
+    where = walls[:-1, 1:] + 2 * walls[1:, :-1] + 4 * walls[:-1, :-1]
+    return _atlas(looks, size)[where, ids]
+
+
+def _flatten(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Joins tiles, uint8 (rows, columns, size, size, 3), into one picture."""
+    rows, columns, size = cells.shape[:3]
+    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * size, columns * size, 3)
+
+
+def _lay_over(cells: NDArray[np.uint8], mask: NDArray[np.bool_], name: str, size: int) -> None:
+    """Lays a sprite over the tiles, uint8 (rows, columns, size, size, 3), that a mask (rows, columns) chooses."""
+    if mask.any():
+        cells[mask] = np.rint(_blend(cells[mask], sprite(name, size)))
+
+
+def _blend(below: NDArray[np.uint8], above: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Returns RGBA, uint8 (size, size, 4), laid over RGB, uint8 (..., size, size, 3), as float32."""
+    opacity = above[..., 3:].astype(np.float32) / 255.0
+    ground = below.astype(np.float32)
+    return ground + (above[..., :3] - ground) * opacity
+
+
+def _marked(places: Sequence[Place], what: str, height: int, width: int) -> NDArray[np.bool_]:
+    """Returns bool (height, width), true at the given (row, column) places."""
+    mask = np.zeros((height, width), bool)
+    for place in places:
+        try:
+            row, column = (operator.index(part) for part in place)
+        except (TypeError, ValueError):
+            row = column = -1
+        if not (0 <= row < height and 0 <= column < width):
+            raise UserError(
+                f"The {what} must be (row, column) within the level's {height} rows and {width} columns; got {place!r}."
+            )
+        mask[row, column] = True
+    return mask
+
+
+def _check_image(image: object, channels: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Returns a picture as a contiguous uint8 (height, width, channels) array, or raises UserError."""
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] not in channels or array.dtype != np.uint8 or not array.size:
+        kinds = " or ".join(str(number) for number in channels)
+        raise UserError(
+            f"A picture must be uint8 (height, width, {kinds}); got {array.dtype} with shape {array.shape}."
+        )
+    return np.ascontiguousarray(array)
+
+
+def _caption(text: str, width: int, background: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Draws a caption, uint8 (height, width, 3), wrapped at words and, where a word is too long, within it."""
+    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415
+
+    font = ImageFont.load_default(13)
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}".strip()
+            if font.getlength(longer) <= width:
+                line = longer
+                continue
+            if line:
+                lines.append(line)
+            line = word
+            while font.getlength(line) > width and len(line) > 1:
+                fits = max((n for n in range(1, len(line)) if font.getlength(line[:n]) <= width), default=1)
+                lines.append(line[:fits])
+                line = line[fits:]
+        lines.append(line)
+    line_height = 17
+    image = Image.new("RGB", (width, line_height * len(lines) + 6), background)
+    draw = ImageDraw.Draw(image)
+    bright = 0.3 * background[0] + 0.59 * background[1] + 0.11 * background[2] > 128
+    colour = (40, 36, 48) if bright else (232, 228, 218)
+    for i, line in enumerate(lines):
+        draw.text((width / 2, 6 + i * line_height), line, fill=colour, font=font, anchor="ma")
+    return np.asarray(image)
+
+
+def _with_common_palette(frames: Sequence[NDArray[np.uint8]]) -> list[PillowImage]:
+    """Reduces frames, uint8 (height, width, 3) each, to 256 colours that they share, so that nothing flickers.
+
+    The palette is chosen among the different colours, however rare each is: a small bright cursor keeps its yellow.
+    """
+    from PIL import Image  # noqa: PLC0415
+
+    chosen = np.unique(np.linspace(0, len(frames) - 1, _PALETTE_FRAMES).round().astype(int))
+    weights = np.array([1 << 16, 1 << 8, 1], np.uint32)
+    colours = np.unique(np.concatenate([np.unique(frames[i].astype(np.uint32) @ weights) for i in chosen]))
+    swatches = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=-1).astype(np.uint8)[None]
+    palette = Image.fromarray(swatches).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]

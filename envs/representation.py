@@ -1,0 +1,102 @@
+"""What a representation is: how a designer's actions change levels (Khalifa 2020)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from envs.problem import Shape
+
+#: Action spaces are flat, as the learners of the field expect.
+ActionSpace = spaces.Discrete | spaces.MultiDiscrete
+
+
+@dataclass
+class Canvas:
+    """The batch of levels that a representation works on. Every array has a leading lane axis of length n.
+
+    Attributes:
+        levels: uint8 (n, height, width) of tile ids, changed in place. Cells outside a lane's own shape hold
+            `outside` and are never changed.
+        frozen: bool (n, height, width), True where no action may change the tile.
+        shapes: int64 (n, 2), each lane's own height and width, at most those of `levels`.
+        cursors: int64 (n, 2), the row and column that the designer is at.
+        remaining: int64 (n,), how many tiles each lane may still change.
+        free: int64 (n,), how many cells of each lane are not frozen.
+        number_of_tiles: how many tiles there are; ids are 0 to number_of_tiles - 1.
+    """
+
+    levels: NDArray[np.uint8]
+    frozen: NDArray[np.bool_]
+    shapes: NDArray[np.int64]
+    cursors: NDArray[np.int64]
+    remaining: NDArray[np.int64]
+    free: NDArray[np.int64]
+    number_of_tiles: int
+
+    @property
+    def outside(self) -> int:
+        """The id that stands for a cell outside the level."""
+        return self.number_of_tiles
+
+
+@dataclass(frozen=True)
+class Representation(ABC):
+    """How a designer edits levels; knows no problem.
+
+    A file in `envs/representations/` defines one frozen dataclass derived from this and exports one instance,
+    REPRESENTATION. Its fields are its options; an environment that is given other values works on a copy.
+
+    Attributes:
+        name: the representation's name, as it appears in environment ids.
+    """
+
+    name: str
+
+    #: Whether the designer is at one cell at a time, around which the observation is centred.
+    has_cursor = True
+
+    #: How many fresh uniform random numbers each lane needs at the start of an episode, and at each step.
+    draws_at_start = 0
+    draws_per_step = 0
+
+    @abstractmethod
+    def action_space(self, shape: Shape, number_of_tiles: int) -> ActionSpace:
+        """Returns the actions of one lane on levels of at most the given shape. Every action in it is valid."""
+
+    def place(self, canvas: Canvas, lanes: NDArray[np.int64], uniforms: NDArray[np.float64]) -> None:
+        """Puts the cursors of the lanes that begin an episode where they belong.
+
+        Args:
+            canvas: the batch; `cursors` is changed.
+            lanes: int64 (k,), the lanes that begin.
+            uniforms: float64 (k, draws_at_start) in [0, 1).
+        """
+        canvas.cursors[lanes] = 0
+
+    @abstractmethod
+    def edit(
+        self,
+        canvas: Canvas,
+        actions: NDArray[np.int64],
+        active: NDArray[np.bool_],
+        uniforms: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """Applies one action in every active lane.
+
+        Frozen tiles stay as they are, and no more tiles change than `canvas.remaining` allows. When this returns,
+        the cursor is where the *next* action will work.
+
+        Args:
+            canvas: the batch; `levels` and `cursors` are changed.
+            actions: int64 (n,) for a discrete action space, (n, k) for k numbers an action.
+            active: bool (n,); lanes that are not active are left alone.
+            uniforms: float64 (n, draws_per_step) in [0, 1).
+
+        Returns:
+            int64 (n,), how many tiles changed in each lane.
+        """

@@ -1,0 +1,1 @@
+"""The representations: one file each, exporting REPRESENTATION."""

@@ -1,0 +1,1 @@
+"""Experiments: one runnable idea a file, `python -m experiments.<name> --help` explaining each."""

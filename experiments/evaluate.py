@@ -1,0 +1,94 @@
+"""Judge a trained designer again, on new start levels, beside the baselines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from agents.baselines import GreedyDesigner, RandomDesigner
+from agents.designer import CONFIG_FILE, Designs, PolicyDesigner
+from agents.evaluation import Row, compare, start_row
+from agents.networks import DesignerNetwork
+from envs import UserError
+from experiments import reports
+from experiments.run import main, make_folder
+
+#: Start levels for judging are drawn from seeds far from those of training.
+EVALUATION_SEED = 1_000_000
+
+
+@dataclass
+class Options:
+    """Judge a trained designer again, on new start levels, beside the baselines.
+
+    Attributes:
+        run: the folder of a run of experiments.pcgrl, or of a saved designer.
+        levels: how many start levels.
+        seed: fixes the start levels and all draws; other than in training, whatever it is.
+        out: where the table goes; by default the run's folder.
+        device: cpu, or a CUDA device such as cuda:0.
+        deterministic: let the designer take its most probable action instead of drawing one.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    levels: int = 100
+    seed: int = 1
+    out: Path | None = None
+    device: str = "cpu"
+    deterministic: bool = False
+
+
+def designer_folder(run: Path) -> Path:
+    """Returns the folder of the saved designer in a run folder, or the folder itself where it is one.
+
+    Raises:
+        UserError: there is no designer.
+    """
+    for folder in (run / "designer", run):
+        if (folder / "model.safetensors").exists() and (folder / CONFIG_FILE).exists():
+            return folder
+    raise UserError(f"{run} holds no trained designer: give the folder of a finished run of experiments.pcgrl.")
+
+
+def judge(designer: PolicyDesigner, levels: int, seed: int) -> tuple[list[Row], Designs]:
+    """Compares a designer with the baselines on the same start levels.
+
+    Returns:
+        The rows of the table, the designer's first, and what the designer made.
+    """
+    if levels < 1:
+        raise UserError(f"A designer is judged on at least 1 level; got {levels}.")
+    # The same network before it learnt anything shows what training added to what the designer is shown.
+    torch.manual_seed(seed)
+    network = DesignerNetwork(designer.network.interface, designer.network.config)
+    untrained = PolicyDesigner(network, designer.env_options, device=designer.device)
+    untrained.name = "untrained"
+    greedy = GreedyDesigner(designer.problem, designer.env_options.get("change_share", 0.2))
+    others = [untrained, greedy, RandomDesigner(designer.env_options)]
+    rows, designs = compare([designer, *others], levels, seed)
+    rows.append(start_row(designer, designs[0], seed))
+    return rows, designs[0]
+
+
+def evaluate(options: Options) -> None:
+    """Runs the experiment."""
+    designer = PolicyDesigner.from_pretrained(
+        designer_folder(options.run), deterministic=options.deterministic, device=options.device
+    )
+    seed = EVALUATION_SEED * 2 + options.seed
+    rows, designs = judge(designer, options.levels, seed)
+    problem, representation = designer.problem.name, designer.env_options["representation"]
+    reports.print_table(rows, f"{problem}-{representation}: {options.levels} new start levels, seed {options.seed}")
+    folder = make_folder(options.out or options.run)
+    name = f"evaluation-seed{options.seed}"
+    reports.write_table(rows, folder, name, seed=seed)
+    reports.draw_contact_sheet(designer.problem, designs, folder / f"{name}.png")
+    print(f"\nWritten to {folder / name}.md, .json and .png")
+
+
+if __name__ == "__main__":
+    main(Options, evaluate)

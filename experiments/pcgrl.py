@@ -1,0 +1,199 @@
+"""Train a level designer by reinforcement learning, judge it, and leave what it made.
+
+Trains PPO (Stable-Baselines3) on the batched level-design environment, then compares the designer with a random
+designer and a greedy hill climber on new start levels under the same change budget.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.networks import NetworkConfig
+from agents.presets import preset
+from agents.training import CHECKPOINT_FILE, METRICS_FILE, PPOConfig, Progress, Trainer
+from envs import UserError, get_problem, get_representation
+from envs.level_io import write_levels
+from envs.vector_env import DesignVectorEnv
+from experiments import reports
+from experiments.evaluate import EVALUATION_SEED, judge
+from experiments.run import main, make_folder, write_record
+
+
+@dataclass
+class Options:
+    """Train a level designer by reinforcement learning, judge it, and leave what it made in a run folder.
+
+    Attributes:
+        problem: what to design: binary, zelda, sokoban, or any problem that `envs` finds.
+        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti or cellular.
+        name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN.
+        seed: fixes weights, start levels and draws.
+        out: where run folders go.
+        device: cpu, or a CUDA device such as cuda:0.
+        minutes: training time; the default comes to about five minutes in all. 0 for no limit in time.
+        steps: environment steps to train for, for results that a second run repeats exactly. 0 for no limit in steps.
+        resume: go on from the run folder's checkpoint.
+        overwrite: begin anew in a run folder that holds a run already.
+        change_share: the share of tiles that an episode may change.
+        shape: height and width of the levels; by default the problem's.
+        controls: metrics whose targets are drawn for each episode and shown to the designer.
+        frozen_share: the chance of each tile to be frozen.
+        look_ahead: show the designer what each of its actions would improve; by default wherever its actions are few
+            enough to be tried one by one.
+        evaluation_levels: how many new start levels the designer is judged on.
+        ppo: how to train. None of it need be given: each representation has its own measured settings.
+        network: the network's shape, likewise.
+    """
+
+    problem: str = "binary"
+    representation: str = "wide"
+    name: str = ""
+    seed: int = 0
+    out: Path = Path("runs")
+    device: str = "cpu"
+    minutes: float = 3.5
+    steps: int = 0
+    resume: bool = False
+    overwrite: bool = False
+    change_share: float = 0.2
+    shape: tuple[int, int] | None = None
+    controls: tuple[str, ...] = ()
+    frozen_share: float = 0.0
+    look_ahead: bool | None = None
+    evaluation_levels: int = 100
+    ppo: dict[str, str] = field(default_factory=dict)
+    network: dict[str, str] = field(default_factory=dict)
+
+
+def environment_options(options: Options) -> dict[str, Any]:
+    """Returns what `DesignVectorEnv` is given; what stands at its default is left out."""
+    chosen: dict[str, Any] = {"problem": options.problem, "representation": options.representation}
+    if options.change_share != 0.2:
+        chosen["change_share"] = options.change_share
+    if options.shape is not None:
+        chosen["shape"] = list(options.shape)
+    if options.controls:
+        chosen["controls"] = list(options.controls)
+    if options.frozen_share:
+        chosen["frozen_share"] = options.frozen_share
+    if options.look_ahead or (options.look_ahead is None and can_look_ahead(chosen)):
+        chosen["look_ahead"] = True
+    return chosen
+
+
+def can_look_ahead(environment: dict[str, Any]) -> bool:
+    """Tells whether an environment's actions are few enough to be tried one by one."""
+    try:
+        DesignVectorEnv(**environment, look_ahead=True)
+    except UserError:
+        return False
+    return True
+
+
+def override(settings: Any, changes: dict[str, str], what: str) -> Any:
+    """Returns settings with some fields replaced by what the command line says.
+
+    Raises:
+        UserError: there is no such field, or the value is of another type.
+    """
+    fields = {one.name: type(getattr(settings, one.name)) for one in dataclasses.fields(settings)}
+    values: dict[str, Any] = {}
+    for name, text in changes.items():
+        if name not in fields:
+            raise UserError(f"Unknown {what} setting {name!r}: choose among {', '.join(sorted(fields))}.")
+        try:
+            values[name] = fields[name](text)
+        except ValueError:
+            raise UserError(f"The {what} setting {name} must be {fields[name].__name__}; got {text!r}.") from None
+    return dataclasses.replace(settings, **values)
+
+
+def train(options: Options) -> None:
+    """Runs the experiment."""
+    problem = get_problem(options.problem)
+    get_representation(options.representation)
+    environment = environment_options(options)
+    defaults = preset(options.problem, options.representation, look_ahead=environment.get("look_ahead", False))
+    environment |= defaults.environment
+    ppo: PPOConfig = override(
+        dataclasses.replace(defaults.ppo, minutes=0.0 if options.steps else options.minutes, steps=options.steps),
+        options.ppo,
+        "PPO",
+    )
+    network: NetworkConfig = override(defaults.network, options.network, "network")
+    name = options.name or f"{options.problem}-{options.representation}-seed{options.seed}"
+    folder = make_folder(options.out / "pcgrl" / name)
+    if (folder / CHECKPOINT_FILE).exists() and not options.resume:
+        if not options.overwrite:
+            raise UserError(
+                f"{folder} holds a run already: add --resume to go on with it, --overwrite to begin anew, or give "
+                "another --name or --seed."
+            )
+        (folder / CHECKPOINT_FILE).unlink()
+    trainer = Trainer(environment, ppo, network, folder, seed=options.seed, device=options.device)
+    if options.resume:
+        trainer.resume()
+    write_record(
+        folder, options, environment=environment, ppo=dataclasses.asdict(ppo), network=dataclasses.asdict(network)
+    )
+
+    print(f"Training a {options.representation} designer for {options.problem}: {folder}")
+    progress = learn(trainer)
+    print(
+        f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
+        f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
+    )
+    designer = trainer.designer({"training": {"steps": progress.steps, "seconds": round(progress.seconds, 1)}})
+    rows, designs = judge(designer, options.evaluation_levels, EVALUATION_SEED + options.seed)
+    title = f"{options.problem}-{options.representation}: {options.evaluation_levels} new start levels"
+    reports.print_table(rows, title)
+    reports.write_table(rows, folder, "evaluation", seed=EVALUATION_SEED + options.seed)
+    card = reports.write_card(designer, rows, progress)
+    designer.save_pretrained(folder / "designer", card)
+
+    reports.draw_curves(folder / METRICS_FILE, folder / "curves.png", problem)
+    reports.draw_contact_sheet(problem, designs, folder / "levels.png")
+    reports.draw_history(problem, designs, folder / "design.gif")
+    best = np.argsort(~designs.success, kind="stable")
+    write_levels(folder / "levels.txt", list(designs.levels[best]), problem)
+    write_levels(folder / "levels.tmj", list(designs.levels[best[:20]]), problem)
+
+    print(f"""
+Look at    {folder / "curves.png"}   learning curves
+           {folder / "levels.png"}   start levels and what became of them
+           {folder / "design.gif"}   a level being designed
+Use        {folder / "levels.txt"}, {folder / "levels.tmj"}   finished levels as text and for Tiled
+           {folder / "designer"}   the designer itself
+Next       python -m experiments.play --run {folder}
+           python -m experiments.evaluate {folder}
+           tensorboard --logdir {folder / "tensorboard"}""")
+
+
+def learn(trainer: Trainer) -> Progress:
+    """Trains under a progress bar."""
+    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: I001, PLC0415
+
+    columns = (
+        TextColumn("{task.percentage:3.0f} %"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Bar(*columns) as bar:
+        task = bar.add_task("training", total=1.0, note="compiling and first update")
+
+        def report(progress: Progress, share: float, means: dict[str, float]) -> None:
+            success = f"success {100 * means['success']:.0f} %  return {means['return']:.1f}" if means else ""
+            speed = progress.steps / max(progress.seconds, 1e-9)
+            bar.update(task, completed=share, note=f"{progress.steps:,} steps  {speed:,.0f}/s  {success}")
+
+        return trainer.learn(report)
+
+
+if __name__ == "__main__":
+    main(Options, train)

@@ -1,0 +1,120 @@
+"""The level in the middle of a scene: drawn as large as fits, and cells found again under the mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pygame
+from numpy.typing import NDArray
+
+from envs.art import LARGEST_SIZE, SMALLEST_SIZE
+from envs.pictures import Look, render, render_board
+from envs.problem import Problem
+from experiments.playroom.look import LINE, Brush
+
+#: No tile is drawn larger than this unless it is asked for, or small levels would look like posters.
+LARGEST_COMFORTABLE = 96
+
+
+class Board:
+    """Draws levels and boards with one ring of border around them.
+
+    Args:
+        tile_size: the side of a tile in pixels, or None for as large as fits. What does not fit is made smaller.
+    """
+
+    def __init__(self, tile_size: int | None = None) -> None:
+        self._wanted = tile_size
+        self._key: object = None
+        self._picture = pygame.Surface((1, 1))
+        self._place = pygame.Rect(0, 0, 1, 1)
+        self._shape = (0, 0)
+        self.tile = 1
+
+    def draw_level(
+        self,
+        brush: Brush,
+        box: pygame.Rect,
+        problem: Problem,
+        level: NDArray[np.uint8],
+        cursor: tuple[int, int] | None = None,
+        frozen: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Draws a level as a designer sees it."""
+        locked = frozen if frozen is not None and frozen.any() else None
+        marks = (cursor, None if locked is None else locked.tobytes())
+        self._draw(
+            brush,
+            box,
+            level.shape[0],
+            level.shape[1],
+            (problem.name, level.tobytes(), marks),
+            lambda size: render(problem, level, size, cursor=cursor, frozen=locked),
+        )
+
+    def draw_game(
+        self, brush: Brush, box: pygame.Rect, sprites: Sequence[Look], board: NDArray[np.uint8], border: Look
+    ) -> None:
+        """Draws a board as a player sees it."""
+        self._draw(
+            brush,
+            box,
+            board.shape[0],
+            board.shape[1],
+            (tuple(sprites), board.tobytes(), border),
+            lambda size: render_board(sprites, board, size, border=border),
+        )
+
+    def _draw(
+        self,
+        brush: Brush,
+        box: pygame.Rect,
+        height: int,
+        width: int,
+        contents: tuple[object, ...],
+        picture: Callable[[int], NDArray[np.uint8]],
+    ) -> None:
+        fits = min(box.width // (width + 2), box.height // (height + 2))
+        comfortable = int(LARGEST_COMFORTABLE * max(brush.scale, 0.5))
+        wanted = min(fits, comfortable if self._wanted is None else self._wanted)
+        # Only every second size is drawn, so that dragging the window's edge does not draw all tiles at every pixel.
+        self.tile = min(max(wanted - wanted % 2, SMALLEST_SIZE), LARGEST_SIZE)
+        key = (self.tile, height, width, contents)
+        if key != self._key:
+            self._picture = pygame.surfarray.make_surface(picture(self.tile).swapaxes(0, 1))
+            self._key = key
+        self._shape = (height, width)
+        self._place = self._picture.get_rect(center=box.center)
+        frame = self._place.inflate(brush.px(6), brush.px(6))
+        pygame.draw.rect(brush.surface, LINE, frame, border_radius=brush.px(5))
+        brush.surface.blit(self._picture, self._place)
+
+    @property
+    def place(self) -> pygame.Rect:
+        """Where the picture lies on the surface, its border included."""
+        return self._place.copy()
+
+    def cell_at(self, position: tuple[int, int]) -> tuple[int, int] | None:
+        """Returns the (row, column) under a place on the surface, or None outside the level."""
+        column = (position[0] - self._place.left) // self.tile - 1
+        row = (position[1] - self._place.top) // self.tile - 1
+        inside = 0 <= row < self._shape[0] and 0 <= column < self._shape[1]
+        return (row, column) if inside else None
+
+    def box_of(self, cell: tuple[int, int]) -> pygame.Rect:
+        """Returns where a cell lies on the surface."""
+        return pygame.Rect(
+            self._place.left + (cell[1] + 1) * self.tile,
+            self._place.top + (cell[0] + 1) * self.tile,
+            self.tile,
+            self.tile,
+        )
+
+
+def border_look(problem: Problem) -> Look:
+    """Returns what pictures of a problem's levels show around them."""
+    if problem.border not in problem.tile_ids:
+        return "outside"
+    tile = problem.tiles[problem.tile_ids[problem.border]]
+    return tile.sprite or tile.colour

@@ -1,0 +1,234 @@
+"""Designers at work, one step at a time: a trained policy in its environment, or the hill climber in its place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.baselines import losses_of, neighbours
+from agents.designer import PolicyDesigner
+from envs.problem import Metric, Problem
+from envs.vector_env import DesignVectorEnv
+
+Interval = tuple[float, float]
+
+
+class Builder(ABC):
+    """One episode of level design, advanced step by step.
+
+    Attributes:
+        name: what the window calls the designer.
+        problem: the problem that it designs for.
+        metrics: what is measured.
+        targets: the interval that each metric shall come into, by name.
+        start: uint8 (height, width), the level that the episode started from.
+        level: uint8 (height, width), as it stands.
+        frozen: bool (height, width), what may not be changed.
+        cursor: the cell that the next step works on or, for a designer without one, that the last step changed.
+        history: float32 (number of metrics,) at the start and after each change.
+        changes: how many tiles changed so far.
+        most_changes: how many tiles may change, or None for no limit.
+        steps: how many steps were taken so far.
+        success: whether the published rule of success holds.
+        strict_success: whether every metric with a finite target is inside it as well.
+        over: whether the episode has ended.
+        why: why it has, in a few words.
+    """
+
+    #: How many steps a second show the work well.
+    pace = 30.0
+
+    def __init__(self, name: str, env: DesignVectorEnv, most_changes: int | None, until_strict: bool) -> None:
+        self.name = name
+        self.problem: Problem = env.problem
+        self.env = env
+        self.metrics: tuple[Metric, ...] = env.metrics
+        self.targets: dict[str, Interval] = {metric.name: metric.target for metric in env.metrics}
+        self.most_changes = most_changes
+        self._until_strict = until_strict
+        self._observations: dict[str, NDArray] = {}
+        self.why = ""
+        self.over = True
+        self.steps = self.changes = 0
+        self.success = self.strict_success = False
+        self.history: list[NDArray[np.float32]] = []
+        self.cursor: tuple[int, int] | None = None
+        self.start = self.level = np.zeros(env.shape, np.uint8)
+        self.frozen = np.zeros(env.shape, np.bool_)
+
+    def begin(self, seed: int, level: NDArray[np.uint8] | None = None, frozen: NDArray[np.bool_] | None = None) -> None:
+        """Begins an episode; equal arguments make for equal episodes.
+
+        Args:
+            seed: fixes the start level, where none is given, and the designer's draws.
+            level: uint8 (height, width), the level to start from.
+            frozen: bool (height, width), what may not be changed.
+        """
+        options: dict[str, Any] = {}
+        if level is not None:
+            options["levels"] = level
+        if frozen is not None:
+            options["frozen"] = frozen
+        targets = self._draw_targets(seed)
+        if targets:
+            options["targets"] = targets
+            self.targets.update(targets)
+        observations, infos = self.env.reset(seed=seed, options=options)
+        self.over, self.why = False, ""
+        self.cursor = None
+        self.start = self.level = self._inside(self.env.levels)
+        self.frozen = self._inside(self.env.frozen)
+        self.history = [self.env.measured[0]]
+        self._observations = observations
+        self._begun(seed)
+        self._take(infos)
+        if frozen is not None and frozen.all():
+            self._end("every tile is locked")
+        elif self._reached():
+            self._end("the start level meets the goal already")
+
+    def advance(self) -> bool:
+        """Takes one step, and returns whether a tile changed. Does nothing once the episode is over."""
+        if self.over:
+            return False
+        action = self._choose()
+        if action is None:
+            self._end("no single change makes the level better")
+            return False
+        self._observations, _, terminations, truncations, infos = self.env.step(action)
+        before, self.level = self.level, self._inside(self.env.levels)
+        altered = np.argwhere(before != self.level)
+        if not self.env.representation.has_cursor:
+            self.cursor = (int(altered[0, 0]), int(altered[0, 1])) if len(altered) == 1 else None
+        self._take(infos)
+        if len(altered):
+            self.history.append(self.env.measured[0])
+        if self._reached():
+            self._end("the goal is reached")
+        elif terminations[0]:
+            self._end("the budget of changes is spent")
+        elif truncations[0]:
+            self._end("the limit on steps is reached")
+        return bool(len(altered))
+
+    @abstractmethod
+    def _choose(self) -> NDArray[np.int64] | None:
+        """Returns the environment's next actions, or None when the designer has nothing more to do."""
+
+    @abstractmethod
+    def _begun(self, seed: int) -> None:
+        """Is called at the start of an episode."""
+
+    def _inside(self, cells: NDArray) -> NDArray:
+        """Returns the only lane's cells without the padding of levels that are smaller than the largest."""
+        height, width = self.env.level_shapes[0]
+        return cells[0, :height, :width]
+
+    def _draw_targets(self, seed: int) -> dict[str, Interval]:
+        """Returns the targets of the next episode that differ from the problem's own."""
+        return {}
+
+    def _reached(self) -> bool:
+        return self.strict_success if self._until_strict else self.success
+
+    def _end(self, why: str) -> None:
+        self.over, self.why = True, why
+
+    def _take(self, infos: dict[str, Any]) -> None:
+        self.changes, self.steps = int(infos["changes"][0]), int(infos["steps"][0])
+        self.strict_success = bool(infos["strict_success"][0])
+        self.success = bool(infos["success"][0])
+        if self.env.representation.has_cursor:
+            self.cursor = (int(self.env.cursors[0, 0]), int(self.env.cursors[0, 1]))
+
+
+class PolicyBuilder(Builder):
+    """A trained designer in the environment that it was trained in.
+
+    Args:
+        designer: the designer.
+        name: what the window calls it.
+        until_strict: go on until every finite target is met, rather than until the published success.
+    """
+
+    def __init__(self, designer: PolicyDesigner, name: str, until_strict: bool = False) -> None:
+        changes: dict[str, Any] = {"autoreset_mode": "Disabled", "render_mode": None}
+        if until_strict:
+            changes["end_on_success"] = False
+        env = designer.make_env(1, **changes)
+        options = designer.env_options
+        self._own_targets = bool(options.get("targets") or options.get("controls"))
+        super().__init__(name, env, _most_changes(env, options), until_strict)
+        self.designer = designer
+        for metric, target in (options.get("targets") or {}).items():
+            self.targets[metric] = (target, target) if np.ndim(target) == 0 else tuple(target)
+        self._controls = list(options.get("controls") or ())
+        if env.representation.name in ("wide", "cellular"):
+            self.pace = 6.0
+
+    def _choose(self) -> NDArray[np.int64]:
+        return self.designer.act(self._observations)
+
+    def _begun(self, seed: int) -> None:
+        self.designer.seed(seed)
+
+    def _reached(self) -> bool:
+        # With targets of its own the environment asks for these, not for the published rule.
+        return self.strict_success if self._until_strict or self._own_targets else self.success
+
+    def _draw_targets(self, seed: int) -> dict[str, Interval]:
+        """Draws what the environment would draw, so that the window knows it too."""
+        random = np.random.default_rng(seed)
+        drawn = {}
+        for control in self._controls:
+            name, *ends = (control,) if isinstance(control, str) else control
+            metric = next(metric for metric in self.metrics if metric.name == name)
+            low, high = metric.bounds(self.env.shape)
+            if ends:
+                low, high = max(low, ends[0]), min(high, ends[1])
+            value = float(random.integers(int(np.ceil(low)), int(high) + 1))
+            drawn[name] = (value, value)
+        return drawn
+
+
+class ClimberBuilder(Builder):
+    """The hill climber: makes the change of one tile that improves the level most, until none does.
+
+    Args:
+        problem: the problem.
+        shape: the (height, width) of its levels; None is the problem's default.
+        until_strict: go on until every finite target is met, rather than until the published success.
+    """
+
+    pace = 4.0
+
+    def __init__(self, problem: Problem, shape: tuple[int, ...] | None = None, until_strict: bool = False) -> None:
+        env = DesignVectorEnv(
+            problem, "wide", 1, shape=shape, autoreset_mode="Disabled", end_on_success=not until_strict
+        )
+        super().__init__("hill climber (untrained)", env, _most_changes(env, {}), until_strict)
+        self._random = np.random.default_rng(0)
+
+    def _begun(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+
+    def _choose(self) -> NDArray[np.int64] | None:
+        levels, edits = neighbours(self.level, len(self.problem.tiles), self.frozen)
+        if not len(levels):
+            return None
+        losses = losses_of(self.problem, levels)
+        best = losses.min()
+        if best >= losses_of(self.problem, self.level[None])[0]:
+            return None
+        row, column, tile = edits[self._random.choice(np.flatnonzero(losses == best))]
+        return np.array([[column, row, tile]], np.int64)
+
+
+def _most_changes(env: DesignVectorEnv, options: dict[str, Any]) -> int | None:
+    """Returns how many tiles an episode may change, as the environment reckons it."""
+    defaults = DesignVectorEnv.__init__.__kwdefaults__ or {}
+    share = options.get("change_share", defaults.get("change_share"))
+    return None if share is None else max(int(share * np.prod(env.shape)), 1)

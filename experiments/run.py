@@ -1,0 +1,82 @@
+"""What all experiments share: the command line, the run folder and its records."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from envs import UserError
+from envs.files import write_atomically
+
+Options = TypeVar("Options")
+
+#: The file that says what a run was asked to do.
+CONFIG_FILE = "config.json"
+
+_PACKAGES = ("tilewright", "numpy", "numba", "gymnasium", "torch", "stable-baselines3")
+
+
+def main(options: type[Options], experiment: Callable[[Options], None], arguments: list[str] | None = None) -> None:
+    """Runs an experiment from the command line.
+
+    What the user got wrong is told in one sentence on standard error, with exit code 2; an interrupt exits with 130.
+
+    Args:
+        options: the dataclass of options; its docstring is the help text.
+        experiment: what to run.
+        arguments: the command line; None takes the process's own.
+    """
+    import tyro  # noqa: PLC0415 (the library can be used without the command line)
+
+    chosen = tyro.cli(options, args=arguments, description=options.__doc__)
+    try:
+        experiment(chosen)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was finished is kept; the same command with --resume goes on.", file=sys.stderr)
+        sys.exit(130)
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def make_folder(folder: Path) -> Path:
+    """Makes a folder that can be written to, and its parents.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / ".writable", b"")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made: {error.strerror}; choose another with --out.") from error
+    return folder
+
+
+def write_record(folder: Path, options: Any, **facts: Any) -> None:
+    """Writes what a run was asked to do, with the versions that it ran on, to config.json."""
+    record = {"options": dataclasses.asdict(options), "versions": versions(), **facts}
+    write_json(folder / CONFIG_FILE, record)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON beside the old file and then in its place."""
+    write_atomically(path, (json.dumps(content, indent=2, default=str) + "\n").encode())

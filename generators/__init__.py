@@ -1,0 +1,1 @@
+"""Generators: models that learn levels from levels. Empty so far."""
