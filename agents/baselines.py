@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agents.designer import Designer, Designs, draw_starts, run_episodes
 from envs import get_problem
+from envs.design_options import given_frozen
 from envs.problem import Problem
 from envs.suite import interval_distances
 from envs.vector_env import DesignVectorEnv
@@ -76,7 +77,8 @@ class GreedyDesigner(Designer):
         began = time.perf_counter()
         # The environment keeps count of losses, budgets and ends; the climber only looks ahead.
         env = DesignVectorEnv(problem, "wide", shape=levels.shape[1:], change_share=self.change_share)
-        locked = np.zeros(levels.shape, np.bool_) if frozen is None else np.broadcast_to(frozen, levels.shape)
+        given = given_frozen(frozen, levels.shape[1:], len(levels))
+        locked = np.zeros(levels.shape, np.bool_) if given is None else given
         random = np.random.default_rng(seed)
         finished = [
             self._climb(env, level, lock, random, record and i == 0)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from agents.networks import DesignerNetwork, NetworkRecord
+from agents.networks import DesignerNetwork, Interface, NetworkRecord, check_device
 from envs import UserError, get_problem
 from envs.files import write_atomically
 from envs.problem import Problem
@@ -133,7 +133,7 @@ def run_episodes(
     finished = np.zeros(lanes, np.bool_)
     while not finished.all():
         observations, _, terminations, truncations, infos = env.step(act(observations))
-        if record and not finished[0] and infos["changes"][0] >= len(designs.history):
+        if record and not finished[0] and (env.levels[0] != designs.history[-1]).any():
             designs.history.append(env.levels[0])
         ended = (terminations | truncations) & ~finished
         if ended.any():
@@ -253,19 +253,34 @@ class PolicyDesigner(Designer):
             raise UserError(
                 f"{folder / CONFIG_FILE} does not describe a designer; give the folder of a saved designer."
             )
-        network = NetworkRecord.parse(config).build()
+        check_device(device)
+        try:
+            network = NetworkRecord.parse(config).build()
+            environment = config["environment"]
+            fits = Interface.of(DesignVectorEnv(**environment)) == network.interface
+        except UserError as error:
+            raise UserError(f"{folder / CONFIG_FILE} cannot be used: {error}") from error
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{folder / CONFIG_FILE} is damaged: it does not say what environment the designer knows ({error}); "
+                "save the designer again."
+            ) from error
+        if not fits:
+            raise UserError(
+                f"{folder / CONFIG_FILE} is damaged: its network does not fit its environment; save the designer again."
+            )
         path = folder / WEIGHTS_FILE
         try:
             network.load_state_dict(load_tensors(path.read_bytes()))
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}; save the designer again.") from error
         except (SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = " ".join(str(error).split())[:160]
             raise UserError(f"{path} is damaged or of another network ({reason}); save the designer again.") from error
         facts = {
             key: value for key, value in config.items() if key not in ("kind", "environment", "interface", "network")
         }
-        return cls(network, config["environment"], facts, deterministic=deterministic, device=device)
+        return cls(network, environment, facts, deterministic=deterministic, device=device)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from agents.designer import Designer, Designs, draw_starts
 from envs import quality
 from envs.evaluation import Estimate, bootstrap, diversity
+from envs.suite import interval_distances
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,27 @@ def compare(designers: Sequence[Designer], count: int, seed: int) -> tuple[list[
     options = getattr(designers[0], "env_options", {})
     shape = tuple(options.get("shape") or designers[0].problem.default_shape)
     starts = draw_starts(designers[0].problem, count, seed, shape)
-    designs = [designer.design(starts, seed=seed, record=True) for designer in designers]
+    frozen = None
+    if options.get("frozen_share"):
+        # Drawn here, so that all work around the same tiles, those too that know no such option.
+        frozen = np.random.default_rng([seed, 1]).random(starts.shape) < options["frozen_share"]
+    designs = [designer.design(starts, seed=seed, frozen=frozen, record=True) for designer in designers]
     return [Row.of(designer, made, seed) for designer, made in zip(designers, designs, strict=True)], designs
 
 
 def start_row(designer: Designer, designs: Designs, seed: int = 0) -> Row:
     """Judges the start levels themselves, as if a designer had left them as they are."""
+    problem = designer.problem
+    measured = problem.measure(designs.starts)
+    success = problem.succeeded(measured, measured)
+    low, high = np.array([metric.target for metric in problem.metrics], np.float64).T
+    finite = np.isfinite(low) | np.isfinite(high)
+    met = (interval_distances(measured, low, high)[:, finite] == 0).all(axis=1)
     untouched = Designs(
         starts=designs.starts,
         levels=designs.starts,
-        success=designer.problem.succeeded(
-            designer.problem.measure(designs.starts), designer.problem.measure(designs.starts)
-        ),
-        strict_success=np.zeros(len(designs.starts), np.bool_),
+        success=success,
+        strict_success=success & met,
         steps=np.zeros(len(designs.starts), np.int64),
         seconds=0.0,
     )

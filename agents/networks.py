@@ -17,7 +17,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
-from envs.errors import UserError
+from envs.errors import UserError, unknown_name
 from envs.vector_env import DesignVectorEnv
 
 #: Observation parts that describe the whole level in a few numbers, in the order in which networks read them.
@@ -165,12 +165,18 @@ class DesignerNetwork(nn.Module):
         planes = interface.tiles + int(interface.frozen)
         self.register_buffer("one_hot", torch.eye(interface.tiles), persistent=False)
         kind = config.kind
+        bodies = {"mlp": _Mlp, "conv": _Conv, "scorer": _Scorer}
         if kind == "auto":
             kind = "scorer" if interface.look_ahead else "conv" if interface.per_cell else "mlp"
+        if kind not in bodies:
+            raise unknown_name("network kind", kind, ["auto", *bodies])
+        for name, least in (("width", 2), ("depth", 1), ("channels", 0 if kind == "scorer" else 1), ("blocks", 0)):
+            if getattr(config, name) < least:
+                raise UserError(f"A {kind} network needs {name} of at least {least}; got {getattr(config, name)}.")
         if kind == "scorer" and not interface.look_ahead:
             raise UserError("A scorer needs an environment that looks ahead: add look_ahead, or choose mlp or conv.")
         extra = interface.vector + sum(interface.cursor)
-        self.body = {"mlp": _Mlp, "conv": _Conv, "scorer": _Scorer}[kind](planes, interface, extra, config)
+        self.body = bodies[kind](planes, interface, extra, config)
 
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Returns logits, float32 (n, choices, options), and values, float32 (n,)."""
@@ -374,5 +380,32 @@ class NetworkRecord:
             ) from error
 
     def build(self) -> DesignerNetwork:
-        """Makes the network, with fresh weights."""
-        return DesignerNetwork(self.interface, self.network)
+        """Makes the network, with fresh weights.
+
+        Raises:
+            UserError: the description names no network that there is.
+        """
+        try:
+            return DesignerNetwork(self.interface, self.network)
+        except UserError:
+            raise
+        except (TypeError, ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
+            reason = str(error).splitlines()[0][:160]
+            raise UserError(
+                f"This is no description of a designer's network: {reason}; retrain or restore the file."
+            ) from error
+
+
+def check_device(name: str) -> str:
+    """Returns the name of a device that torch can use here.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        found = torch.cuda.device_count()
+        cuda = f"and cuda:0 to cuda:{found - 1}" if found else "for it finds no CUDA device"
+        raise UserError(f"torch cannot use the device {name!r} here: choose cpu, {cuda}.") from error
+    return name

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 from torch.distributions import Categorical
 
 from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig
+from envs.errors import UserError
 from envs.vector_env import DesignVectorEnv
 
 
@@ -23,9 +25,16 @@ class SB3VecEnv(VecEnv):
 
     Args:
         env: a batched environment in the SAME_STEP autoreset mode.
+
+    Raises:
+        UserError: the environment is in another mode.
     """
 
     def __init__(self, env: DesignVectorEnv) -> None:
+        if env.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise UserError(
+                f"Stable-Baselines3 needs the autoreset_mode 'SameStep'; the environment has {env.autoreset_mode.value!r}."
+            )
         self.batch = env
         self.code = ActionCode.of(env.single_action_space)
         self._actions = np.zeros(0, np.int64)
@@ -34,6 +43,7 @@ class SB3VecEnv(VecEnv):
         self._returns = np.zeros(env.num_envs)
         self.render_mode = env.render_mode
         self._seed: int | None = None
+        self._reset_with: dict[str, Any] | None = None
         super().__init__(env.num_envs, env.single_observation_space, self.code.space())
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
@@ -41,10 +51,20 @@ class SB3VecEnv(VecEnv):
         self._seed = seed
         return [None if seed is None else seed + lane for lane in range(self.num_envs)]
 
+    def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
+        """Gives the next reset its options, those of `DesignVectorEnv.reset`, for all lanes together.
+
+        Raises:
+            UserError: a list was given, one a lane.
+        """
+        if isinstance(options, list):
+            raise UserError("Options are given for all lanes together: give one dictionary with arrays a lane.")
+        self._reset_with = options
+
     def reset(self) -> dict[str, np.ndarray]:
         """Begins new episodes in all lanes."""
-        observations, _ = self.batch.reset(seed=self._seed)
-        self._seed = None
+        observations, _ = self.batch.reset(seed=self._seed, options=self._reset_with)
+        self._seed, self._reset_with = None, None
         self._returns[:] = 0
         return observations
 
@@ -70,6 +90,7 @@ class SB3VecEnv(VecEnv):
                     "is_success": bool(final["success"][lane]),
                 }
             self.ended = {key: values[lanes] for key, values in final.items() if key[0] != "_"}
+            self.ended["length"] = self.ended.pop("steps")
             self.ended["return"] = self._returns[lanes]
             self._returns[lanes] = 0
         return observations, rewards.astype(np.float32), done, lane_infos

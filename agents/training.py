@@ -55,6 +55,8 @@ class PPOConfig:
         reward_scale: what rewards are multiplied by before the learner sees them.
         success_bonus: what is added to the learner's reward where an episode ends in success, after scaling. Without
             it, success costs the designer all the improvement that it could still have made.
+        episode_steps: cut training episodes after so many steps, so that a designer that has come to a standstill does
+            not fill the rollouts with waiting; 0 leaves them as long as the environment's.
         checkpoint_seconds: how often a checkpoint is written.
         threads: torch's threads; one is fastest for networks this small.
     """
@@ -73,6 +75,7 @@ class PPOConfig:
     value_weight: float = 0.5
     reward_scale: float = 0.2
     success_bonus: float = 5.0
+    episode_steps: int = 0
     checkpoint_seconds: float = 30.0
     threads: int = 1
 
@@ -156,7 +159,8 @@ class Trainer:
         self.seed = seed
         self.env_options = dict(env_options)
         self.progress = Progress()
-        env = DesignVectorEnv(num_envs=ppo.lanes, autoreset_mode="SameStep", **self.env_options)
+        limits = {"step_limit": ppo.episode_steps} if ppo.episode_steps else {}
+        env = DesignVectorEnv(num_envs=ppo.lanes, autoreset_mode="SameStep", **{**self.env_options, **limits})
         self.vec_env = _LearnersEnv(env, ppo)
         self.algorithm = PPO(
             DesignerPolicy,

@@ -20,6 +20,9 @@ from envs.suite import interval_distances, measure_columns
 #: A choice with more options is not tried option by option.
 MOST_OPTIONS = 4096
 
+#: Actions of more numbers than this are as many choices made independently, no one of which has an outcome by itself.
+MOST_NUMBERS = 3
+
 
 def all_actions(space: ActionSpace) -> NDArray[np.int64]:
     """Returns every action of a space, int64 (options,) for a discrete one, else (options, numbers).
@@ -27,14 +30,14 @@ def all_actions(space: ActionSpace) -> NDArray[np.int64]:
     Several numbers count as one number whose last digit is the last of them, as `numpy.unravel_index` counts.
 
     Raises:
-        UserError: the space has more than MOST_OPTIONS actions.
+        UserError: the space has more than MOST_OPTIONS actions, or actions of more than MOST_NUMBERS numbers.
     """
     sizes = (int(space.n),) if isinstance(space, spaces.Discrete) else tuple(int(size) for size in space.nvec)
     options = float(np.prod(sizes, dtype=np.float64))
-    if options > MOST_OPTIONS:
+    if options > MOST_OPTIONS or len(sizes) > MOST_NUMBERS:
         raise UserError(
-            f"Looking ahead tries every action, at most {MOST_OPTIONS}; this representation has {options:.3g}: "
-            "leave look_ahead out."
+            f"Looking ahead tries every action, at most {MOST_OPTIONS} of at most {MOST_NUMBERS} numbers; this "
+            f"representation has {options:.3g}, of {len(sizes)}: leave look_ahead out."
         )
     if len(sizes) == 1:
         return np.arange(sizes[0])
@@ -78,7 +81,7 @@ class LookAhead:
             spans: float64 (m,), the metrics' ranges.
             cells: how many tiles an action can change at the most.
         """
-        most = np.append(self._weights * spans, cells).astype(np.float32)
+        most = np.append(np.abs(self._weights) * spans, cells).astype(np.float32)
         high = np.tile(most, len(self.actions))
         low = np.tile(np.append(-most[:-1], 0).astype(np.float32), len(self.actions))
         return spaces.Box(low, high, dtype=np.float32)

@@ -82,9 +82,8 @@ class Rules(ABC):
     #: The names of the drawings (see `envs.art`) that `board` refers to; the problem's tiles come first, in order.
     sprites: tuple[str, ...]
 
-    @abstractmethod
     def solve(self, level: NDArray[np.uint8], budget: int | None = None) -> Solution:
-        """Searches for actions that win.
+        """Searches for actions that win a level.
 
         Args:
             level: uint8 (height, width).
@@ -92,4 +91,16 @@ class Rules(ABC):
 
         Returns:
             The solution. A level that cannot be started is "unsolvable".
+        """
+        if self.problem_with(level) is not None:
+            return Solution("unsolvable")
+        return self.solve_state(self.start(level), budget)
+
+    @abstractmethod
+    def solve_state(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
+        """Searches for actions that win from the middle of a game.
+
+        Args:
+            state: a state that `start` or `step` returned.
+            budget: the most states to expand; None means `default_budget`.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -150,24 +151,30 @@ def interval_distances(
     return np.maximum(low - values, 0) + np.maximum(values - high, 0)
 
 
-def solve(problem: str | Problem, levels: Any, budget: int | None = None) -> list[Solution]:
+def solve(problem: str | Problem, levels: Any, budget: int | None = None, **options: Any) -> list[Solution]:
     """Searches for play actions that win each level.
 
     Args:
         problem: a playable problem or its name.
         levels: tile ids (n, height, width), or (height, width) for one level.
         budget: the most game states that the solver may expand for one level; None means the rules' own default.
+        **options: what the problem's own solver knows besides: sokoban's `shortest`, "moves" or "pushes".
 
     Returns:
         One `Solution` a level, with `.status` ("solved", "unsolvable" or "unknown") and `.actions`.
 
     Raises:
-        UserError: the problem, the levels or the budget cannot be used.
+        UserError: the problem, the levels, the budget or an option cannot be used.
     """
     rules = get_rules(problem)
+    known = [name for name in inspect.signature(rules.solve).parameters if name not in ("level", "budget")]
+    for name in options:
+        if name not in known:
+            own = f"its options are {', '.join(known)}" if known else "it has none"
+            raise UserError(f"The solver of {get_problem(problem).name} has no option {name!r}: {own}.")
     if budget is not None and (not isinstance(budget, (int, np.integer)) or budget < 1):
         raise UserError(f"The solver's budget must be a whole number of at least 1 state; got {budget!r}.")
-    return [rules.solve(level, budget) for level in get_problem(problem).check_levels(levels)]
+    return [rules.solve(level, budget, **options) for level in get_problem(problem).check_levels(levels)]
 
 
 def render(problem: str | Problem, level: Any, tile_size: int = 32, **marks: Any) -> NDArray[np.uint8]:

@@ -34,7 +34,8 @@ def main(options: type[Options], experiment: Callable[[Options], None], argument
     """
     import tyro  # noqa: PLC0415 (the library can be used without the command line)
 
-    chosen = tyro.cli(options, args=arguments, description=options.__doc__)
+    summary = (options.__doc__ or "").split("\n\n")[0]
+    chosen = tyro.cli(options, args=arguments, description=summary)
     try:
         experiment(chosen)
     except UserError as error:

@@ -132,7 +132,7 @@ class TestZelda:
     @given(zelda_levels((3, 4), (3, 5), 3), st.lists(st.integers(0, 5), max_size=6))
     def test_the_solver_goes_on_from_the_middle_of_a_game(self, level, actions):
         state = play(ZELDA, level, actions)
-        solution = ZELDA.solve_from(state)
+        solution = ZELDA.solve_state(state)
         for action in solution.actions:
             state = ZELDA.step(state, int(action))
         assert solution.solved == (ZELDA.outcome(state) == WON)

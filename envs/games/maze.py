@@ -69,13 +69,7 @@ class MazeRules(Rules):
         board[state[maze_rules.WALKER]] = _PLAYER
         return np.ascontiguousarray(board.reshape(height + 2, width + 2)[1:-1, 1:-1])
 
-    def solve(self, level: NDArray[np.uint8], budget: int | None = None) -> Solution:
-        """Finds a shortest walk; see `Rules.solve`. A level with an empty cell always has one."""
-        if self.problem_with(level):
-            return Solution("unsolvable")
-        return self.solve_from(self.start(level), budget)
-
-    def solve_from(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
+    def solve_state(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
         """Finds a shortest walk to the goal from any state of a game, as a hint needs it.
 
         Args:

@@ -141,18 +141,11 @@ class ZeldaRules(Rules):
         board[cells[cells >= 0]] = kinds[cells >= 0]
         return np.ascontiguousarray(board.reshape(rows, columns)[1:-1, 1:-1])
 
-    def solve(self, level: NDArray[np.uint8], budget: int | None = None) -> Solution:
-        """Finds the fewest ticks that win; see `Rules.solve`.
+    def solve_state(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
+        """Finds the fewest ticks that win from any state of a game.
 
-        A level is proven unsolvable by a key or a door that walls cut off, or by exhausting the states, of
-        which there are finitely many because the enemies' motion repeats.
-        """
-        if self.problem_with(level):
-            return Solution("unsolvable")
-        return self.solve_from(self.start(level), budget)
-
-    def solve_from(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
-        """Finds the fewest ticks that win from any state of a game, as a hint needs it.
+        A level is proven unsolvable by a key or a door that walls cut off, or by exhausting the states, of which there
+        are finitely many because the enemies' motion repeats.
 
         Args:
             state: int32 (n,), as `start` and `step` return it.

@@ -108,7 +108,7 @@ class GameScene(Scene):
     def show_hint(self) -> None:
         """Asks the solver for the next move."""
         if self.playable:
-            self.hint = hint(self.rules, self.state, self.start, self.solution)
+            self.hint = hint(self.rules, self.state)
 
     def edit(self) -> None:
         """Takes the brush to the level."""
@@ -245,6 +245,8 @@ class GameScene(Scene):
     def _comfort(self) -> str:
         if self.solution is not None and self.solution.solved:
             return f"It can be won, in {len(self.solution.actions)} moves: try again."
+        if self.solution is not None and self.solution.status == "unsolvable":
+            return "Nobody can win this level: that is proven."
         return "Try again."
 
     def _draw_side(self, brush: Brush, box: pygame.Rect) -> None:
@@ -294,14 +296,15 @@ class GameScene(Scene):
         """Draws what everything on the board is called, in two columns at the bottom of a box."""
         row, size = brush.px(36), brush.px(28)
         # Looks such as "player-up" and "crate-on-target" are the same thing as what they begin with.
-        names = self.rules.sprites
-        looks = [name for name in names if name.partition("-")[0] == name or name.partition("-")[0] not in names]
+        looks: dict[str, str] = {}
+        for look in self.rules.sprites:
+            looks.setdefault(look.partition("-")[0], look)
         rows = -(-len(looks) // 2)
         top = box.bottom - rows * row
         for i, name in enumerate(looks):
             x, y = box.left + (i // rows) * (box.width // 2), top + (i % rows) * row + row // 2
             if size not in self._legend:
-                strip = render_board(looks, [list(range(len(looks)))], size)
+                strip = render_board(list(looks.values()), [list(range(len(looks)))], size)
                 self._legend[size] = pygame.surfarray.make_surface(strip.swapaxes(0, 1))
             place = (x, y - size // 2)
             brush.surface.blit(self._legend[size], place, pygame.Rect(i * size, 0, size, size))

@@ -200,35 +200,16 @@ def verdict(rules: Rules, level: Level, budget: int | None = None) -> tuple[Solu
     return solution, f"unknown: the solver stopped after {solution.nodes:,} positions"
 
 
-def hint(
-    rules: Rules, state: NDArray[np.int32], start: NDArray[np.int32], solution: Solution | None
-) -> tuple[int | None, str]:
-    """Returns the action that a solver would take next, and a sentence about it.
-
-    Args:
-        rules: the rules of play. Where they cannot solve from the middle of a game, the way from the start is shown.
-        state: the position.
-        start: the position at the start of the level.
-        solution: the solution from the start, as far as it is known.
-    """
+def hint(rules: Rules, state: NDArray[np.int32]) -> tuple[int | None, str]:
+    """Returns the action that the solver would take next in a position, and a sentence about it."""
     if rules.outcome(state) != PLAYING:
         return None, "The game is over."
-    search = getattr(rules, "solve_state", None) or getattr(rules, "solve_from", None)
-    if search is not None:
-        found = search(state, PATIENCE)
-        if found.status == "unsolvable":
-            return None, "This position cannot be won any more."
-        if found.status == "unknown":
-            return None, "The solver cannot tell: it stopped at its budget."
-        return _told(rules, found.actions)
-    if solution is None or not solution.solved:
-        return None, "The solver knows no way to win this level."
-    place = start
-    for i, action in enumerate(solution.actions):
-        if np.array_equal(place, state):
-            return _told(rules, solution.actions[i:])
-        place = rules.step(place, int(action))
-    return None, "You left the solver's way, and it knows none from here: restart to follow it."
+    found = rules.solve_state(state, PATIENCE)
+    if found.status == "unsolvable":
+        return None, "This position cannot be won any more."
+    if found.status == "unknown":
+        return None, "The solver cannot tell: it stopped at its budget."
+    return _told(rules, found.actions)
 
 
 def _told(rules: Rules, actions: Sequence[int] | NDArray[np.int64]) -> tuple[int, str]:
