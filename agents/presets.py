@@ -24,31 +24,19 @@ class Preset:
     environment: dict[str, Any] = field(default_factory=dict)
 
 
-def preset(problem: str, representation: str, *, look_ahead: bool) -> Preset:
+def preset(representation: str, *, look_ahead: bool) -> Preset:
     """Returns the settings for a kind of designer.
 
     Args:
-        problem: the problem's name.
         representation: the representation's name.
         look_ahead: whether the designer sees what each action would improve.
     """
     if not look_ahead:
         return Preset()
     if representation == "wide":
+        # Hundreds of options are looked at before each step: few lanes, and gradient steps on few samples.
         return Preset(
-            PPOConfig(
-                lanes=64,
-                rollout=64,
-                batch=1024,
-                learning_rate=1e-3,
-                gamma=0.99,
-                reward_scale=0.02,
-                success_bonus=2.0,
-            ),
-            NetworkConfig(channels=16, width=128),
+            PPOConfig(lanes=64, rollout=32, batch=512, epochs=3, learning_rate=3e-3, gamma=0.95),
+            NetworkConfig(channels=8, width=128),
         )
-    return Preset(
-        PPOConfig(learning_rate=1e-3, gamma=0.99, reward_scale=0.02, success_bonus=2.0),
-        NetworkConfig(channels=32, width=128),
-        {"crop": [9, 9]},
-    )
+    return Preset(network=NetworkConfig(channels=32, width=128), environment={"crop": [9, 9]})

@@ -33,7 +33,8 @@ class SB3VecEnv(VecEnv):
     def __init__(self, env: DesignVectorEnv) -> None:
         if env.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise UserError(
-                f"Stable-Baselines3 needs the autoreset_mode 'SameStep'; the environment has {env.autoreset_mode.value!r}."
+                "Stable-Baselines3 needs the autoreset_mode 'SameStep'; "
+                f"the environment has {env.autoreset_mode.value!r}."
             )
         self.batch = env
         self.code = ActionCode.of(env.single_action_space)

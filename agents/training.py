@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from agents.designer import PolicyDesigner
-from agents.networks import Interface, NetworkConfig
+from agents.networks import Interface, NetworkConfig, check_device
 from agents.sb3 import DesignerPolicy, SB3VecEnv
 from envs import UserError
 from envs.files import write_atomically
@@ -30,6 +28,10 @@ from envs.vector_env import DesignVectorEnv
 #: Where a run folder keeps what a resumed training needs.
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.csv"
+TENSORBOARD_FOLDER = "tensorboard"
+
+#: The learner's own figures in metrics.csv, by Stable-Baselines3's names.
+_LOSSES = {"entropy_loss": "entropy", "value_loss": "value_loss", "approx_kl": "approx_kl"}
 
 #: How many of the latest episodes the figures of a training are means of.
 RECENT = 1000
@@ -41,7 +43,8 @@ class PPOConfig:
 
     Attributes:
         minutes: stop after so much training time; the learning rate falls to zero by then. 0 for no limit.
-        steps: stop after so many environment steps; equal seeds then give equal results. 0 for no limit.
+        steps: stop at the first update after so many environment steps; equal seeds then give equal results. 0 for no
+            limit.
         lanes: how many levels are designed side by side.
         rollout: steps of each lane between updates.
         batch: samples in a gradient step.
@@ -55,43 +58,46 @@ class PPOConfig:
         reward_scale: what rewards are multiplied by before the learner sees them.
         success_bonus: what is added to the learner's reward where an episode ends in success, after scaling. Without
             it, success costs the designer all the improvement that it could still have made.
-        episode_steps: cut training episodes after so many steps, so that a designer that has come to a standstill does
-            not fill the rollouts with waiting; 0 leaves them as long as the environment's.
         checkpoint_seconds: how often a checkpoint is written.
         threads: torch's threads; one is fastest for networks this small.
     """
 
     minutes: float = 0.0
     steps: int = 0
-    lanes: int = 128
-    rollout: int = 128
-    batch: int = 4096
-    epochs: int = 3
-    learning_rate: float = 2e-3
+    lanes: int = 256
+    rollout: int = 64
+    batch: int = 2048
+    epochs: int = 4
+    learning_rate: float = 1e-3
     gamma: float = 0.98
     gae_lambda: float = 0.95
     entropy: float = 0.003
     clip: float = 0.2
     value_weight: float = 0.5
-    reward_scale: float = 0.2
-    success_bonus: float = 5.0
-    episode_steps: int = 0
+    reward_scale: float = 0.05
+    success_bonus: float = 2.0
     checkpoint_seconds: float = 30.0
     threads: int = 1
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
-        for name in ("lanes", "rollout", "batch", "epochs", "threads"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        if self.minutes < 0 or self.steps < 0 or (self.minutes == 0 and self.steps == 0):
+        for name, value in asdict(self).items():
+            if not math.isfinite(value) or value < 0:
+                raise UserError(f"{name} must be a finite number of at least 0; got {value}.")
+        # Advantages are normalised over a batch, which takes two samples.
+        for name, least in (("lanes", 1), ("rollout", 1), ("batch", 2), ("epochs", 1), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        if self.lanes * self.rollout < 2:
+            raise UserError("lanes times rollout must be at least 2; got 1 and 1.")
+        if self.minutes == 0 and self.steps == 0:
             raise UserError(
                 f"Give a training time or a number of steps above 0; got minutes={self.minutes}, steps={self.steps}."
             )
-        if self.learning_rate <= 0 or not 0 < self.gamma <= 1 or not 0 <= self.gae_lambda <= 1:
+        if not self.learning_rate or not self.clip or not 0 < self.gamma <= 1 or not self.gae_lambda <= 1:
             raise UserError(
-                "learning_rate must be above 0, gamma in (0, 1] and gae_lambda in [0, 1]; "
-                f"got {self.learning_rate}, {self.gamma} and {self.gae_lambda}."
+                "learning_rate and clip must be above 0, gamma in (0, 1] and gae_lambda in [0, 1]; "
+                f"got {self.learning_rate}, {self.clip}, {self.gamma} and {self.gae_lambda}."
             )
 
 
@@ -153,19 +159,20 @@ class Trainer:
         device: str = "cpu",
     ) -> None:
         ppo.check()
+        check_device(device)
         torch.set_num_threads(ppo.threads)
         self.ppo = ppo
         self.folder = folder
         self.seed = seed
         self.env_options = dict(env_options)
         self.progress = Progress()
-        limits = {"step_limit": ppo.episode_steps} if ppo.episode_steps else {}
-        env = DesignVectorEnv(num_envs=ppo.lanes, autoreset_mode="SameStep", **{**self.env_options, **limits})
+        env = DesignVectorEnv(num_envs=ppo.lanes, autoreset_mode="SameStep", **self.env_options)
         self.vec_env = _LearnersEnv(env, ppo)
         self.algorithm = PPO(
             DesignerPolicy,
             self.vec_env,
-            learning_rate=lambda remaining: ppo.learning_rate * remaining,
+            # Stable-Baselines3's own count of what remains knows nothing of minutes.
+            learning_rate=lambda _: ppo.learning_rate * (1 - self.share_done()),
             n_steps=ppo.rollout,
             batch_size=min(ppo.batch, ppo.rollout * ppo.lanes),
             n_epochs=ppo.epochs,
@@ -178,7 +185,6 @@ class Trainer:
             seed=seed,
             device=device,
         )
-        self.algorithm.set_logger(configure(str(folder / "tensorboard"), ["tensorboard"]))
         self.device = device
 
     @property
@@ -219,7 +225,7 @@ class Trainer:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise UserError(
                 f"{self.checkpoint} is damaged or of another network ({reason[:160]}); "
-                "delete it to begin anew, or give another run."
+                "resume with the network that the run began with, or begin another run."
             ) from error
         self.algorithm.num_timesteps = self.progress.steps
         # New draws, not those of the beginning over again.
@@ -227,6 +233,8 @@ class Trainer:
 
     def learn(self, report: Callable[[Progress, float, dict[str, float]], None] | None = None) -> Progress:
         """Trains until the limit, writing checkpoints and metrics.csv on the way.
+
+        An interrupt from the keyboard leaves a checkpoint too.
 
         Args:
             report: called after every update with the progress, the share of the training that is done, and the means
@@ -238,10 +246,21 @@ class Trainer:
         """
         callback = _Callback(self, report)
         if self.share_done() < 1:
-            with contextlib.suppress(_Finished):
+            self.algorithm.set_logger(configure(str(self.folder / TENSORBOARD_FOLDER), ["tensorboard"]))
+            try:
                 self.algorithm.learn(2**62, callback=callback, reset_num_timesteps=False)
+            except _Finished:
+                pass
+            except KeyboardInterrupt:
+                if self.sound():
+                    self.save_checkpoint()
+                raise
         self.save_checkpoint()
         return self.progress
+
+    def sound(self) -> bool:
+        """Tells whether the network's weights are finite numbers."""
+        return all(bool(torch.isfinite(weights).all()) for weights in self.algorithm.policy.parameters())
 
     def share_done(self) -> float:
         """Returns how much of the training is done, in [0, 1]."""
@@ -284,13 +303,17 @@ class _Callback(BaseCallback):
         self._before = trainer.progress.seconds
         self._began = time.perf_counter()
         self._saved = self._began
-        self._log = _MetricsLog(trainer.folder / METRICS_FILE, trainer.progress.steps)
+        # Episodes of a rollout that is cut short are not counted: it is gone through again after a resume.
+        self._episodes = 0
+        figures = (*trainer.vec_env.batch.metric_names, "success", "strict_success", "changes", "length", "return")
+        columns = (*asdict(trainer.progress), *figures, *_LOSSES.values())
+        self._log = _MetricsLog(trainer.folder / METRICS_FILE, columns, trainer.progress.steps)
 
     def _on_step(self) -> bool:
         ended = self._trainer.vec_env.ended
         if ended:
             self._recent.add(ended)
-            self._trainer.progress.episodes += len(ended["return"])
+            self._episodes += len(ended["return"])
         return True
 
     def _on_rollout_start(self) -> None:
@@ -303,6 +326,8 @@ class _Callback(BaseCallback):
             self._check_weights()
             progress.steps = self.num_timesteps
             progress.updates += 1
+            progress.episodes += self._episodes
+            self._episodes = 0
             progress.seconds = self._before + now - self._began
             means = self._recent.means()
             self._log.write(progress, {**means, **self._losses()})
@@ -317,10 +342,9 @@ class _Callback(BaseCallback):
                 self._report(progress, trainer.share_done(), means)
         if trainer.share_done() >= 1:
             raise _Finished
-        self.model._current_progress_remaining = 1 - trainer.share_done()
 
     def _check_weights(self) -> None:
-        if not all(torch.isfinite(weights).all() for weights in self.model.policy.parameters()):
+        if not self._trainer.sound():
             checkpoint = self._trainer.checkpoint
             known = (
                 f"{checkpoint} holds the last good weights" if checkpoint.exists() else "no checkpoint was written yet"
@@ -332,8 +356,7 @@ class _Callback(BaseCallback):
 
     def _losses(self) -> dict[str, float]:
         values = self.logger.name_to_value
-        names = {"entropy_loss": "entropy", "value_loss": "value_loss", "approx_kl": "approx_kl"}
-        return {ours: abs(float(values.get(f"train/{theirs}", math.nan))) for theirs, ours in names.items()}
+        return {ours: abs(float(values.get(f"train/{theirs}", math.nan))) for theirs, ours in _LOSSES.items()}
 
 
 class _Finished(Exception):  # noqa: N818 (it is no error)
@@ -343,39 +366,39 @@ class _Finished(Exception):  # noqa: N818 (it is no error)
 class _MetricsLog:
     """metrics.csv: a line an update. Lines from after the checkpoint that a run resumes from are dropped."""
 
-    def __init__(self, path: Path, steps: int) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], steps: int) -> None:
         self._path = path
-        self._columns: list[str] = []
-        if path.exists():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["steps"]) <= steps]
-            if rows and steps:
-                self._columns = list(rows[0])
-                content = io.StringIO()
-                writer = csv.DictWriter(content, self._columns)
-                writer.writeheader()
-                writer.writerows(rows)
-                write_atomically(path, content.getvalue().encode())
-            else:
-                path.unlink()
+        self._columns = list(columns)
+        kept = []
+        if steps and path.exists():
+            metrics = read_metrics(path)
+            rows = zip(*(metrics.get(name, np.full(len(metrics["steps"]), np.nan)) for name in columns), strict=True)
+            kept = [dict(zip(columns, row, strict=True)) for row in rows]
+        content = io.StringIO()
+        writer = csv.DictWriter(content, self._columns)
+        writer.writeheader()
+        writer.writerows(_written(row) for row in kept if row["steps"] <= steps)
+        write_atomically(path, content.getvalue().encode())
 
     def write(self, progress: Progress, values: Mapping[str, float]) -> None:
-        row = {**asdict(progress), **values}
-        if not self._columns:
-            # Before the first episode ends there is nothing to name the columns by.
-            if "return" not in values:
-                return
-            self._columns = list(row)
-            with self._path.open("w", newline="") as file:
-                csv.DictWriter(file, self._columns).writeheader()
-        with self._path.open("a", newline="") as file:
-            csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(
-                {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
-            )
+        # Before the first episode ends nothing is known of episodes.
+        row = {**dict.fromkeys(self._columns, math.nan), **asdict(progress), **values}
+        try:
+            with self._path.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(_written(row))
+        except OSError as error:
+            raise UserError(
+                f"Cannot write {self._path}: {(error.strerror or str(error)).lower()}; make room and --resume."
+            ) from error
+
+
+def _written(row: Mapping[str, float]) -> dict[str, str]:
+    """Returns the numbers of a row as text: counts in full, others to six digits."""
+    return {name: f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}" for name, value in row.items()}
 
 
 def read_metrics(path: Path) -> dict[str, np.ndarray]:
-    """Reads a metrics.csv as float64 columns by name.
+    """Reads a metrics.csv as float64 columns by name. A last line that was cut short is left out.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -383,13 +406,12 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
+        if rows and None in rows[-1].values():
+            rows.pop()
+        if rows and "steps" not in rows[0]:
+            raise ValueError("it has no column of steps")
         return {name: np.array([float(row[name]) for row in rows]) for name in (rows[0] if rows else {})}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; give the folder of a run.") from error
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}); the run can go on, but its curves cannot be drawn.") from error
-
-
-def as_plain(value: Any) -> Any:
-    """Returns a value as JSON can hold it: tuples as lists, paths as text."""
-    return json.loads(json.dumps(value, default=str))
+    except (ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}): move it away, and the run can go on.") from error

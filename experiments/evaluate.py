@@ -54,17 +54,26 @@ def designer_folder(run: Path) -> Path:
     raise UserError(f"{run} holds no trained designer: give the folder of a finished run of experiments.pcgrl.")
 
 
+def check_levels(levels: int) -> None:
+    """Raises UserError where a number of levels cannot be judged on."""
+    if levels < 1:
+        raise UserError(f"A designer is judged on at least 1 level; got {levels}.")
+
+
 def judge(designer: PolicyDesigner, levels: int, seed: int) -> tuple[list[Row], Designs]:
     """Compares a designer with the baselines on the same start levels.
 
     Returns:
         The rows of the table, the designer's first, and what the designer made.
+
+    Raises:
+        UserError: there are no levels to judge it on.
     """
-    if levels < 1:
-        raise UserError(f"A designer is judged on at least 1 level; got {levels}.")
+    check_levels(levels)
     # The same network before it learnt anything shows what training added to what the designer is shown.
-    torch.manual_seed(seed)
-    network = DesignerNetwork(designer.network.interface, designer.network.config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DesignerNetwork(designer.network.interface, designer.network.config)
     untrained = PolicyDesigner(network, designer.env_options, device=designer.device)
     untrained.name = "untrained"
     greedy = GreedyDesigner(designer.problem, designer.env_options.get("change_share", 0.2))
@@ -76,6 +85,7 @@ def judge(designer: PolicyDesigner, levels: int, seed: int) -> tuple[list[Row], 
 
 def evaluate(options: Options) -> None:
     """Runs the experiment."""
+    check_levels(options.levels)
     designer = PolicyDesigner.from_pretrained(
         designer_folder(options.run), deterministic=options.deterministic, device=options.device
     )

@@ -7,21 +7,26 @@ designer and a greedy hill climber on new start levels under the same change bud
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agents.designer import read_config
 from agents.networks import NetworkConfig
 from agents.presets import preset
-from agents.training import CHECKPOINT_FILE, METRICS_FILE, PPOConfig, Progress, Trainer
+from agents.training import CHECKPOINT_FILE, METRICS_FILE, TENSORBOARD_FOLDER, PPOConfig, Progress, Trainer
 from envs import UserError, get_problem, get_representation
 from envs.level_io import write_levels
 from envs.vector_env import DesignVectorEnv
 from experiments import reports
-from experiments.evaluate import EVALUATION_SEED, judge
-from experiments.run import main, make_folder, write_record
+from experiments.evaluate import EVALUATION_SEED, check_levels, judge
+from experiments.run import CONFIG_FILE, main, make_folder, write_record
+
+#: The default training time.
+MINUTES = 3.5
 
 
 @dataclass
@@ -35,8 +40,10 @@ class Options:
         seed: fixes weights, start levels and draws.
         out: where run folders go.
         device: cpu, or a CUDA device such as cuda:0.
-        minutes: training time; the default comes to about five minutes in all. 0 for no limit in time.
-        steps: environment steps to train for, for results that a second run repeats exactly. 0 for no limit in steps.
+        minutes: training time; by default 3.5, which comes to about five minutes in all, or no limit where steps are
+            given.
+        steps: environment steps to train for, in whole updates, for results that a second run repeats exactly. 0 for no
+            limit in steps.
         resume: go on from the run folder's checkpoint.
         overwrite: begin anew in a run folder that holds a run already.
         change_share: the share of tiles that an episode may change.
@@ -51,12 +58,12 @@ class Options:
     """
 
     problem: str = "binary"
-    representation: str = "wide"
+    representation: str = "narrow"
     name: str = ""
     seed: int = 0
     out: Path = Path("runs")
     device: str = "cpu"
-    minutes: float = 3.5
+    minutes: float | None = None
     steps: int = 0
     resume: bool = False
     overwrite: bool = False
@@ -113,42 +120,79 @@ def override(settings: Any, changes: dict[str, str], what: str) -> Any:
     return dataclasses.replace(settings, **values)
 
 
-def train(options: Options) -> None:
-    """Runs the experiment."""
-    problem = get_problem(options.problem)
+def check_same_environment(folder: Path, environment: dict[str, Any]) -> None:
+    """Makes sure that a run goes on with the environment that it began with.
+
+    Raises:
+        UserError: it would not, or the record of the run is missing or damaged.
+    """
+    before = read_config(folder / CONFIG_FILE).get("environment")
+    if before != environment:
+        raise UserError(
+            f"{folder} was trained in the environment {before}, which is not {environment}: "
+            "give --resume with the options that the run began with, or another --name."
+        )
+
+
+def make_trainer(options: Options) -> tuple[Trainer, Path]:
+    """Prepares a run: its folder, its record and its trainer, resumed where that was asked for.
+
+    Returns:
+        The trainer and the run folder.
+
+    Raises:
+        UserError: an option cannot be used, or the folder holds a run already; nothing has been written over then.
+    """
+    get_problem(options.problem)
     get_representation(options.representation)
+    check_levels(options.evaluation_levels)
     environment = environment_options(options)
-    defaults = preset(options.problem, options.representation, look_ahead=environment.get("look_ahead", False))
+    defaults = preset(options.representation, look_ahead=environment.get("look_ahead", False))
     environment |= defaults.environment
-    ppo: PPOConfig = override(
-        dataclasses.replace(defaults.ppo, minutes=0.0 if options.steps else options.minutes, steps=options.steps),
-        options.ppo,
-        "PPO",
-    )
+    minutes = options.minutes
+    if minutes is None:
+        minutes = 0.0 if options.steps else MINUTES
+    settings = dataclasses.replace(defaults.ppo, minutes=minutes, steps=options.steps)
+    ppo: PPOConfig = override(settings, options.ppo, "PPO")
     network: NetworkConfig = override(defaults.network, options.network, "network")
     name = options.name or f"{options.problem}-{options.representation}-seed{options.seed}"
     folder = make_folder(options.out / "pcgrl" / name)
-    if (folder / CHECKPOINT_FILE).exists() and not options.resume:
-        if not options.overwrite:
-            raise UserError(
-                f"{folder} holds a run already: add --resume to go on with it, --overwrite to begin anew, or give "
-                "another --name or --seed."
-            )
-        (folder / CHECKPOINT_FILE).unlink()
+    begun = (folder / CHECKPOINT_FILE).exists() and not options.resume
+    if begun and not options.overwrite:
+        raise UserError(
+            f"{folder} holds a run already: add --resume to go on with it, --overwrite to begin anew, or give "
+            "another --name or --seed."
+        )
     trainer = Trainer(environment, ppo, network, folder, seed=options.seed, device=options.device)
     if options.resume:
+        if (folder / CHECKPOINT_FILE).exists():
+            check_same_environment(folder, environment)
         trainer.resume()
-    write_record(
-        folder, options, environment=environment, ppo=dataclasses.asdict(ppo), network=dataclasses.asdict(network)
-    )
+    elif begun:
+        # Only now that every option is known to be usable.
+        (folder / CHECKPOINT_FILE).unlink()
+        shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+    facts = {"environment": environment, "ppo": dataclasses.asdict(ppo), "network": dataclasses.asdict(network)}
+    write_record(folder, options, **facts)
+    return trainer, folder
 
+
+def train(options: Options) -> None:
+    """Runs the experiment."""
+    trainer, folder = make_trainer(options)
     print(f"Training a {options.representation} designer for {options.problem}: {folder}")
     progress = learn(trainer)
     print(
         f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
         f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
     )
+    leave_results(trainer, progress, folder, options)
+
+
+def leave_results(trainer: Trainer, progress: Progress, folder: Path, options: Options) -> None:
+    """Judges the designer, and leaves it and what it made in the run folder."""
     designer = trainer.designer({"training": {"steps": progress.steps, "seconds": round(progress.seconds, 1)}})
+    problem = designer.problem
     rows, designs = judge(designer, options.evaluation_levels, EVALUATION_SEED + options.seed)
     title = f"{options.problem}-{options.representation}: {options.evaluation_levels} new start levels"
     reports.print_table(rows, title)
@@ -167,11 +211,12 @@ def train(options: Options) -> None:
 Look at    {folder / "curves.png"}   learning curves
            {folder / "levels.png"}   start levels and what became of them
            {folder / "design.gif"}   a level being designed
+           {folder / "evaluation.md"}   the table above
 Use        {folder / "levels.txt"}, {folder / "levels.tmj"}   finished levels as text and for Tiled
            {folder / "designer"}   the designer itself
 Next       python -m experiments.play --run {folder}
            python -m experiments.evaluate {folder}
-           tensorboard --logdir {folder / "tensorboard"}""")
+           tensorboard --logdir {folder / TENSORBOARD_FOLDER}""")
 
 
 def learn(trainer: Trainer) -> Progress:

@@ -41,10 +41,13 @@ def print_table(rows: Sequence[Row], title: str) -> None:
 
     table = Table(title=title, caption="intervals: 95 % bootstrap over levels", caption_justify="left")
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "designer" else "right", no_wrap=heading == "designer")
+        table.add_column(heading, justify="left" if heading == "designer" else "right", overflow="fold")
     for row in rows:
-        table.add_row(*cells(row))
-    Console().print(table)
+        # Means above their intervals, so that the table fits most windows.
+        table.add_row(row.designer, *(cell.replace(" (", "\n(") for cell in cells(row)[1:]))
+    console = Console()
+    # Where no window limits the width (a file, a pipe), nothing need be folded.
+    (console if console.is_terminal else Console(width=120)).print(table)
 
 
 def write_table(rows: Sequence[Row], folder: Path, name: str, **facts: object) -> None:
@@ -67,6 +70,7 @@ def draw_curves(metrics_file: Path, picture: Path, problem: Problem) -> None:
     if not columns:
         return
     steps = columns["steps"]
+    marker = "." if len(steps) < 10 else ""
     panels: list[tuple[str, list[tuple[str, str]]]] = [
         ("success", [("success", "published"), ("strict_success", "strict")]),
         ("return", [("return", "improvement per episode")]),
@@ -81,11 +85,13 @@ def draw_curves(metrics_file: Path, picture: Path, problem: Problem) -> None:
     figure, axes = plt.subplots(height, width, figsize=(3.2 * width, 2.4 * height), squeeze=False, layout="constrained")
     for axis, (title, lines) in zip(axes.flat, panels, strict=False):
         for column, label in lines:
-            axis.plot(steps, columns[column], label=label, linewidth=1.5)
+            axis.plot(steps, columns[column], label=label, linewidth=1.5, marker=marker)
         low, high = targets.get(title, (-np.inf, np.inf))
         if np.isfinite(low) or np.isfinite(high):
             bottom, top = axis.get_ylim()
-            axis.axhspan(max(low, bottom) - 0.02, min(high, top) + 0.02, color="tab:green", alpha=0.15, label="target")
+            lower = low if np.isfinite(low) else min(bottom, high)
+            upper = high if np.isfinite(high) else max(top, low)
+            axis.axhspan(lower - 0.02, upper + 0.02, color="tab:green", alpha=0.15, label="target")
         if title == "success":
             axis.set_ylim(0, 1)
         axis.set_title(title, fontsize=9)
@@ -97,21 +103,24 @@ def draw_curves(metrics_file: Path, picture: Path, problem: Problem) -> None:
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     figure.supxlabel("environment steps", fontsize=8)
-    figure.savefig(picture, dpi=110)
+    write_atomically(picture, lambda file: figure.savefig(file, format="png", dpi=110))
     plt.close(figure)
 
 
 def draw_contact_sheet(problem: Problem, designs: Designs, picture: Path, count: int = 8) -> None:
     """Draws start levels above what became of them."""
-    chosen = range(min(count, len(designs.levels)))
+    columns = 4
+    number = min(count, len(designs.levels))
+    # More than one row of levels only where all are full.
+    chosen = range(number if number <= columns else number - number % columns)
     images: list[NDArray[np.uint8]] = []
     captions: list[str] = []
     measured = problem.measure(designs.levels)
     names = [metric.name for metric in problem.metrics]
     shown = [name for name in ("regions", "path-length", "nearest-enemy", "sol-length") if name in names]
     size = max(8, min(24, 320 // designs.levels.shape[2]))
-    for first in range(0, len(chosen), 4):
-        group = list(chosen)[first : first + 4]
+    for first in range(0, len(chosen), columns):
+        group = chosen[first : first + columns]
         for levels, finished in ((designs.starts, False), (designs.levels, True)):
             for i in group:
                 images.append(render(problem, levels[i], size))
@@ -127,9 +136,7 @@ def draw_contact_sheet(problem: Problem, designs: Designs, picture: Path, count:
                     captions.append(f"finished: {verdict}, {facts}")
                 else:
                     captions.append("start")
-            images += [np.zeros_like(images[0])] * (4 - len(group)) if len(chosen) > 4 else []
-            captions += [""] * (4 - len(group)) if len(chosen) > 4 else []
-    save_png(picture, contact_sheet(images, min(4, len(chosen)), captions))
+    save_png(picture, contact_sheet(images, min(columns, len(chosen)), captions))
 
 
 def draw_history(problem: Problem, designs: Designs, picture: Path) -> None:

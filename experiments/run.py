@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import inspect
 import json
 import platform
 import sys
@@ -19,6 +20,9 @@ Options = TypeVar("Options")
 #: The file that says what a run was asked to do.
 CONFIG_FILE = "config.json"
 
+#: Seeds are below this, so that what is added to them stays within what NumPy's and torch's generators take.
+_SEEDS = 2**31
+
 _PACKAGES = ("tilewright", "numpy", "numba", "gymnasium", "torch", "stable-baselines3")
 
 
@@ -28,21 +32,25 @@ def main(options: type[Options], experiment: Callable[[Options], None], argument
     What the user got wrong is told in one sentence on standard error, with exit code 2; an interrupt exits with 130.
 
     Args:
-        options: the dataclass of options; its docstring is the help text.
+        options: the dataclass of options, a seed among them; its docstring is the help text.
         experiment: what to run.
         arguments: the command line; None takes the process's own.
     """
     import tyro  # noqa: PLC0415 (the library can be used without the command line)
 
     summary = (options.__doc__ or "").split("\n\n")[0]
-    chosen = tyro.cli(options, args=arguments, description=summary)
+    program = f"python -m experiments.{Path(inspect.getfile(experiment)).stem}"
+    chosen: Any = tyro.cli(options, prog=program, args=arguments, description=summary)
     try:
+        if not 0 <= chosen.seed < _SEEDS:
+            raise UserError(f"--seed must be a whole number from 0 to {_SEEDS - 1}; got {chosen.seed}.")
         experiment(chosen)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\nInterrupted. What was finished is kept; the same command with --resume goes on.", file=sys.stderr)
+        onward = "; the same command with --resume goes on" if hasattr(chosen, "resume") else ""
+        print(f"\nInterrupted. What was finished is kept{onward}.", file=sys.stderr)
         sys.exit(130)
 
 

@@ -484,7 +484,7 @@ class TestPlayEnv:
             ({"levels": np.full((3, 3), 9)}, "zelda has tile ids 0 to 7"),
             ({"levels": np.zeros((3, 3), np.uint8)}, "This level cannot be played: it has 0 players"),
             ({"levels": [zelda("@kD", "..."), zelda("@k.", "...")]}, "Level 1 cannot be played: it has 0 doors"),
-            ({"levels": [np.zeros((2, 3)), np.zeros((3, 3))]}, "must share one shape"),
+            ({"levels": [np.zeros((2, 3)), np.zeros((3, 3))]}, "must be of one shape"),
             ({"levels": np.zeros((0, 3, 3), np.uint8)}, "At least one zelda level is needed"),
             ({"levels": np.zeros((3, 3))}, "must be whole numbers"),
             ({"max_steps": 0}, "max_steps must be at least 1"),

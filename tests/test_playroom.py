@@ -718,7 +718,7 @@ class TestCommandLine:
         (folder / "config.json").write_text("{")
         assert "is damaged" in fails(capsys, "--run", tmp_path / "run")
         (folder / "config.json").write_text(config.replace('"environment"', '"surroundings"'))
-        assert "cannot be used" in fails(capsys, "--run", tmp_path / "run")
+        assert "is damaged" in fails(capsys, "--run", tmp_path / "run")
         (folder / "config.json").write_text(config.replace('"turtle"', '"tortoise"'))
         assert "tortoise" in fails(capsys, "--run", tmp_path / "run")
         (folder / "config.json").write_text(config)
