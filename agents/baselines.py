@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.designer import Designer, Designs, draw_starts, run_episodes
+from agents.designer import Designer, Designs, run_episodes
 from envs import get_problem
 from envs.design_options import given_frozen
 from envs.problem import Problem
@@ -25,25 +25,21 @@ class RandomDesigner(Designer):
     """
 
     def __init__(self, env_options: Mapping[str, Any]) -> None:
-        self.env_options = dict(env_options)
+        # It does not look at what it is shown, so that there is no need to look ahead.
+        self.env_options = {key: value for key, value in env_options.items() if key != "look_ahead"}
         self.problem = get_problem(self.env_options["problem"])
         self.name = "random"
 
-    def design(
-        self,
-        starts: NDArray[np.uint8] | None = None,
-        *,
-        count: int = 1,
-        seed: int = 0,
-        frozen: NDArray[np.bool_] | None = None,
-        record: bool = False,
-    ) -> Designs:
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The (height, width) that the environment has."""
+        return tuple(self.env_options.get("shape") or self.problem.default_shape)
+
+    def finish(self, starts: NDArray[np.uint8], seed: int, frozen: NDArray[np.bool_] | None, record: bool) -> Designs:
         """Runs one episode of random actions from each start level."""
-        shape = tuple(self.env_options.get("shape") or self.problem.default_shape)
-        levels = draw_starts(self.problem, count, seed, shape) if starts is None else self.problem.check_levels(starts)
-        env = DesignVectorEnv(num_envs=len(levels), **self.env_options)
+        env = DesignVectorEnv(num_envs=len(starts), **self.env_options)
         env.action_space.seed(seed)
-        return run_episodes(env, lambda _: env.action_space.sample(), levels, seed=seed, frozen=frozen, record=record)
+        return run_episodes(env, lambda _: env.action_space.sample(), starts, seed=seed, frozen=frozen, record=record)
 
 
 class GreedyDesigner(Designer):
@@ -62,30 +58,20 @@ class GreedyDesigner(Designer):
         self.change_share = change_share
         self.name = "hill climber"
 
-    def design(
-        self,
-        starts: NDArray[np.uint8] | None = None,
-        *,
-        count: int = 1,
-        seed: int = 0,
-        frozen: NDArray[np.bool_] | None = None,
-        record: bool = False,
-    ) -> Designs:
+    def finish(self, starts: NDArray[np.uint8], seed: int, frozen: NDArray[np.bool_] | None, record: bool) -> Designs:
         """Climbs from each start level."""
-        problem = self.problem
-        levels = draw_starts(problem, count, seed) if starts is None else problem.check_levels(starts)
         began = time.perf_counter()
         # The environment keeps count of losses, budgets and ends; the climber only looks ahead.
-        env = DesignVectorEnv(problem, "wide", shape=levels.shape[1:], change_share=self.change_share)
-        given = given_frozen(frozen, levels.shape[1:], len(levels))
-        locked = np.zeros(levels.shape, np.bool_) if given is None else given
+        env = DesignVectorEnv(self.problem, "wide", shape=starts.shape[1:], change_share=self.change_share)
+        given = given_frozen(frozen, starts.shape[1:], len(starts))
+        locked = np.zeros(starts.shape, np.bool_) if given is None else given
         random = np.random.default_rng(seed)
         finished = [
             self._climb(env, level, lock, random, record and i == 0)
-            for i, (level, lock) in enumerate(zip(levels, locked, strict=True))
+            for i, (level, lock) in enumerate(zip(starts, locked, strict=True))
         ]
         return Designs(
-            starts=levels,
+            starts=starts,
             levels=np.stack([level for level, _, _ in finished]),
             success=np.array([bool(infos["success"][0]) for _, infos, _ in finished]),
             strict_success=np.array([bool(infos["strict_success"][0]) for _, infos, _ in finished]),

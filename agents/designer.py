@@ -66,7 +66,11 @@ class Designer(ABC):
     name: str
     problem: Problem
 
-    @abstractmethod
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The (height, width) of the levels that it designs."""
+        return self.problem.default_shape
+
     def design(
         self,
         starts: NDArray[np.uint8] | None = None,
@@ -86,6 +90,15 @@ class Designer(ABC):
             frozen: bool (height, width) or (n, height, width), True where the level must stay as it is.
             record: keep the first level's history.
         """
+        if starts is None:
+            levels = draw_starts(self.problem, count, seed, self.shape)
+        else:
+            levels = self.problem.check_levels(starts)
+        return self.finish(levels, seed, frozen, record)
+
+    @abstractmethod
+    def finish(self, starts: NDArray[np.uint8], seed: int, frozen: NDArray[np.bool_] | None, record: bool) -> Designs:
+        """Designs from start levels that `design` has drawn or checked, uint8 (n, height, width)."""
 
 
 def draw_starts(problem: Problem, count: int, seed: int, shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
@@ -202,21 +215,16 @@ class PolicyDesigner(Designer):
             chosen = torch.multinomial(flat, 1, generator=self._generator).view(logits.shape[:2])
         return self.network.code.decode(chosen.numpy())
 
-    def design(
-        self,
-        starts: NDArray[np.uint8] | None = None,
-        *,
-        count: int = 1,
-        seed: int = 0,
-        frozen: NDArray[np.bool_] | None = None,
-        record: bool = False,
-    ) -> Designs:
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The (height, width) that it was trained on."""
+        return tuple(self.env_options.get("shape") or self.problem.default_shape)
+
+    def finish(self, starts: NDArray[np.uint8], seed: int, frozen: NDArray[np.bool_] | None, record: bool) -> Designs:
         """Runs one episode of the designer's own environment from each start level."""
-        shape = tuple(self.env_options.get("shape") or self.problem.default_shape)
-        levels = draw_starts(self.problem, count, seed, shape) if starts is None else self.problem.check_levels(starts)
         self.seed(seed)
-        env = self.make_env(len(levels))
-        return run_episodes(env, self.act, levels, seed=seed, frozen=frozen, record=record)
+        env = self.make_env(len(starts))
+        return run_episodes(env, self.act, starts, seed=seed, frozen=frozen, record=record)
 
     def save_pretrained(self, folder: Path, card: str) -> None:
         """Saves the designer as a folder: config.json, model.safetensors and card.md.

@@ -53,21 +53,22 @@ class Row:
         )
 
 
-def compare(designers: Sequence[Designer], count: int, seed: int) -> tuple[list[Row], list[Designs]]:
+def compare(
+    designers: Sequence[Designer], count: int, seed: int, frozen_share: float = 0.0
+) -> tuple[list[Row], list[Designs]]:
     """Lets designers of one problem work on the same start levels, and judges them.
 
     Args:
         designers: at least one; all of the same problem. The first one's shape decides.
         count: the number of start levels.
         seed: fixes the start levels and the designers' draws.
+        frozen_share: the chance of each tile of a start level to be frozen, the same tiles for all.
     """
-    options = getattr(designers[0], "env_options", {})
-    shape = tuple(options.get("shape") or designers[0].problem.default_shape)
-    starts = draw_starts(designers[0].problem, count, seed, shape)
+    starts = draw_starts(designers[0].problem, count, seed, designers[0].shape)
     frozen = None
-    if options.get("frozen_share"):
+    if frozen_share:
         # Drawn here, so that all work around the same tiles, those too that know no such option.
-        frozen = np.random.default_rng([seed, 1]).random(starts.shape) < options["frozen_share"]
+        frozen = np.random.default_rng([seed, 1]).random(starts.shape) < frozen_share
     designs = [designer.design(starts, seed=seed, frozen=frozen, record=True) for designer in designers]
     return [Row.of(designer, made, seed) for designer, made in zip(designers, designs, strict=True)], designs
 

@@ -373,8 +373,12 @@ class NetworkRecord:
                 key: tuple(value) if isinstance(value, list) else value
                 for key, value in description["interface"].items()
             }
-            return cls(Interface(**interface), NetworkConfig(**description["network"]))
-        except (KeyError, TypeError, AttributeError) as error:
+            found = Interface(**interface)
+            sizes = (found.tiles, *found.map_shape, found.vector, *found.cursor, *found.sizes, found.look_ahead)
+            if len(found.map_shape) != 2 or not all(isinstance(size, int) and size >= 0 for size in sizes):
+                raise ValueError(f"sizes must be whole numbers; got {sizes}")
+            return cls(found, NetworkConfig(**description["network"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"This is no description of a designer's network: {error}; retrain or restore the file."
             ) from error

@@ -228,8 +228,6 @@ class Trainer:
                 "resume with the network that the run began with, or begin another run."
             ) from error
         self.algorithm.num_timesteps = self.progress.steps
-        # New draws, not those of the beginning over again.
-        self.algorithm.set_random_seed(self.seed + self.progress.steps)
 
     def learn(self, report: Callable[[Progress, float, dict[str, float]], None] | None = None) -> Progress:
         """Trains until the limit, writing checkpoints and metrics.csv on the way.
@@ -245,6 +243,9 @@ class Trainer:
             UserError: a file cannot be written.
         """
         callback = _Callback(self, report)
+        # Whatever was drawn since the trainer was made, equal seeds give equal results; a training that goes on makes
+        # new draws, not those of the beginning over again.
+        self.algorithm.set_random_seed(self.seed + self.progress.steps)
         if self.share_done() < 1:
             self.algorithm.set_logger(configure(str(self.folder / TENSORBOARD_FOLDER), ["tensorboard"]))
             try:
@@ -372,8 +373,10 @@ class _MetricsLog:
         kept = []
         if steps and path.exists():
             metrics = read_metrics(path)
-            rows = zip(*(metrics.get(name, np.full(len(metrics["steps"]), np.nan)) for name in columns), strict=True)
-            kept = [dict(zip(columns, row, strict=True)) for row in rows]
+            kept = [
+                {name: metrics[name][i] if name in metrics else math.nan for name in columns}
+                for i in range(len(metrics.get("steps", ())))
+            ]
         content = io.StringIO()
         writer = csv.DictWriter(content, self._columns)
         writer.writeheader()
@@ -405,11 +408,12 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        if "steps" not in (reader.fieldnames or ["steps"]):
+            raise ValueError("it has no column of steps")
         if rows and None in rows[-1].values():
             rows.pop()
-        if rows and "steps" not in rows[0]:
-            raise ValueError("it has no column of steps")
         return {name: np.array([float(row[name]) for row in rows]) for name in (rows[0] if rows else {})}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; give the folder of a run.") from error

@@ -78,7 +78,7 @@ def judge(designer: PolicyDesigner, levels: int, seed: int) -> tuple[list[Row], 
     untrained.name = "untrained"
     greedy = GreedyDesigner(designer.problem, designer.env_options.get("change_share", 0.2))
     others = [untrained, greedy, RandomDesigner(designer.env_options)]
-    rows, designs = compare([designer, *others], levels, seed)
+    rows, designs = compare([designer, *others], levels, seed, designer.env_options.get("frozen_share", 0.0))
     rows.append(start_row(designer, designs[0], seed))
     return rows, designs[0]
 

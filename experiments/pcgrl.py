@@ -72,13 +72,17 @@ class Options:
     controls: tuple[str, ...] = ()
     frozen_share: float = 0.0
     look_ahead: bool | None = None
-    evaluation_levels: int = 100
+    evaluation_levels: int = 200
     ppo: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
 
 
 def environment_options(options: Options) -> dict[str, Any]:
-    """Returns what `DesignVectorEnv` is given; what stands at its default is left out."""
+    """Returns what `DesignVectorEnv` is given; what stands at its default is left out.
+
+    Raises:
+        UserError: looking ahead was asked for and cannot be done.
+    """
     chosen: dict[str, Any] = {"problem": options.problem, "representation": options.representation}
     if options.change_share != 0.2:
         chosen["change_share"] = options.change_share
@@ -88,18 +92,15 @@ def environment_options(options: Options) -> dict[str, Any]:
         chosen["controls"] = list(options.controls)
     if options.frozen_share:
         chosen["frozen_share"] = options.frozen_share
-    if options.look_ahead or (options.look_ahead is None and can_look_ahead(chosen)):
-        chosen["look_ahead"] = True
+    if options.look_ahead is not False:
+        try:
+            DesignVectorEnv(**chosen, look_ahead=True)
+            chosen["look_ahead"] = True
+        except UserError:
+            # There are too many actions to be tried one by one; other faults show when the training begins.
+            if options.look_ahead:
+                raise
     return chosen
-
-
-def can_look_ahead(environment: dict[str, Any]) -> bool:
-    """Tells whether an environment's actions are few enough to be tried one by one."""
-    try:
-        DesignVectorEnv(**environment, look_ahead=True)
-    except UserError:
-        return False
-    return True
 
 
 def override(settings: Any, changes: dict[str, str], what: str) -> Any:
