@@ -409,8 +409,9 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open(newline="") as file:
             reader = csv.DictReader(file)
+            names = reader.fieldnames or ["steps"]
             rows = list(reader)
-        if "steps" not in (reader.fieldnames or ["steps"]):
+        if "steps" not in names:
             raise ValueError("it has no column of steps")
         if rows and None in rows[-1].values():
             rows.pop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,10 +87,6 @@ def diversity(levels: NDArray[np.uint8], seed: int = 0, resamples: int = 500) ->
         redrawn.append(block[different].mean() if different.any() else mean)
     low, high = np.percentile(redrawn, [2.5, 97.5])
     return Estimate(mean, float(low), float(high))
-
-
-#: How the numbers of a table are written, by the name of the column.
-Formatter = Callable[[Estimate], str]
 
 
 def percent(estimate: Estimate) -> str:

@@ -34,6 +34,7 @@ from envs.design_options import (
     with_options,
 )
 from envs.design_options import autoreset_mode as _autoreset_mode
+from envs.design_pictures import LanePictures
 from envs.design_starts import Starts, by_shape
 from envs.design_targets import Targets
 from envs.errors import UserError, unknown_name
@@ -132,8 +133,8 @@ class DesignVectorEnv(VectorEnv):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}
 
-    #: The window of the "human" mode, once it is open.
-    _window: Any = None
+    #: None until the options are known to be usable.
+    _pictures: LanePictures | None = None
 
     def __init__(
         self,
@@ -204,6 +205,8 @@ class DesignVectorEnv(VectorEnv):
 
         self._make_spaces(crop, look_ahead)
         self._make_state(wanted, end_on_success)
+        title = f"Tilewright: {self.problem.name} {self.representation.name}"
+        self._pictures = LanePictures(self.problem, self.representation.has_cursor, self.tile_size, title)
 
     # The static side: names, bounds and spaces.
 
@@ -568,33 +571,16 @@ class DesignVectorEnv(VectorEnv):
             raise UserError(
                 "There is nothing to render without a render_mode: make the environment with 'rgb_array' or 'human'."
             )
+        assert self._pictures is not None
         if self.render_mode == "human":
-            from envs.window import Window  # noqa: PLC0415 (pygame is an extra)
-
-            if self._window is None:
-                self._window = Window(f"Tilewright: {self.problem.name} {self.representation.name}")
-            self._window.show(self._picture(0), self.metadata["render_fps"])
+            self._pictures.show(self._canvas, self.metadata["render_fps"])
             return None
-        return tuple(self._picture(lane) for lane in range(self.num_envs))
-
-    def _picture(self, lane: int) -> NDArray[np.uint8]:
-        from envs.pictures import render  # noqa: PLC0415 (Pillow is loaded only where pictures are made)
-
-        height, width = self._canvas.shapes[lane]
-        frozen = self._canvas.frozen[lane, :height, :width]
-        return render(
-            self.problem,
-            self._canvas.levels[lane, :height, :width],
-            self.tile_size,
-            cursor=tuple(self._canvas.cursors[lane]) if self.representation.has_cursor else None,
-            frozen=frozen if frozen.any() else None,
-        )
+        return tuple(self._pictures.draw(self._canvas, lane) for lane in range(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes the window, if one is open."""
-        if self._window is not None:
-            self._window.close()
-            self._window = None
+        if self._pictures is not None:
+            self._pictures.close()
 
     # What comes in.
 

@@ -120,7 +120,7 @@ def test_follows_the_design_environment():
     env = gymnasium.make("tilewright/binary-narrow-v0", render_mode="human")
     env.reset(seed=1)
     env.step(1)
-    window = env.unwrapped.batch._window
+    window = env.unwrapped.batch._pictures._window
     assert window.is_open
     env.close()
     assert not window.is_open
