@@ -36,7 +36,8 @@ def train(problem: str, representation: str, arguments: argparse.Namespace) -> P
         command += ["--name", name, "--overwrite", "--evaluation-levels", str(arguments.levels)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        print(f"{name}: {'trained' if done.returncode == 0 else done.stderr.strip().splitlines()[-1]}", flush=True)
+        complaint = (done.stderr.strip() or "it failed").splitlines()[-1]
+        print(f"{name}: {complaint if done.returncode else 'trained'}", flush=True)
     return folder
 
 

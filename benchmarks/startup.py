@@ -41,7 +41,7 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", default="binary")
-    parser.add_argument("--representation", default="narrow")
+    parser.add_argument("--representation", default="wide")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     cold, warm = [], []

@@ -227,7 +227,10 @@ class DesignVectorEnv(VectorEnv):
         else:
             self.map_shape = pair("crop", crop)
         cells = int(np.prod(self.map_shape))
-        parts: dict[str, spaces.Space] = {"map": spaces.MultiDiscrete(np.full(cells, tiles + 1), np.uint8)}
+        level_map = spaces.MultiDiscrete(np.full(cells, tiles + 1), np.uint8)
+        # Gymnasium keeps the sizes in the dtype of the values; learners that add them up need more than a byte.
+        level_map.nvec = level_map.nvec.astype(np.int64)
+        parts: dict[str, spaces.Space] = {"map": level_map}
         if self.representation.has_cursor:
             parts["cursor"] = spaces.MultiDiscrete(list(self.shape))
         if self._observe_frozen:

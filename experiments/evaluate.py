@@ -89,11 +89,12 @@ def evaluate(options: Options) -> None:
     designer = PolicyDesigner.from_pretrained(
         designer_folder(options.run), deterministic=options.deterministic, device=options.device
     )
+    # Before the work begins, so that it is not in vain.
+    folder = make_folder(options.out or options.run)
     seed = EVALUATION_SEED * 2 + options.seed
     rows, designs = judge(designer, options.levels, seed)
     problem, representation = designer.problem.name, designer.env_options["representation"]
     reports.print_table(rows, f"{problem}-{representation}: {options.levels} new start levels, seed {options.seed}")
-    folder = make_folder(options.out or options.run)
     name = f"evaluation-seed{options.seed}"
     reports.write_table(rows, folder, name, seed=seed)
     reports.draw_contact_sheet(designer.problem, designs, folder / f"{name}.png")

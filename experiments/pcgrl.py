@@ -58,7 +58,7 @@ class Options:
     """
 
     problem: str = "binary"
-    representation: str = "narrow"
+    representation: str = "wide"
     name: str = ""
     seed: int = 0
     out: Path = Path("runs")

@@ -318,8 +318,8 @@ def test_the_adapter_answers_what_the_library_asks():
     images = adapter.get_images()
     assert len(images) == 3
     assert images[0].dtype == np.uint8
-    adapter.set_attr("tile_size", 16)
-    assert adapter.get_images()[0].shape[0] == 2 * images[0].shape[0]
+    adapter.set_attr("note", "kept")
+    assert adapter.get_attr("note") == ["kept"] * 3
     adapter.close()
 
 
