@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
@@ -17,18 +15,6 @@ from torch.distributions import Categorical
 from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig
 from envs.errors import UserError
 from envs.vector_env import DesignVectorEnv
-
-
-def _with_large_sizes(space: spaces.Space) -> spaces.Space:
-    """Returns a copy of an observation space whose parts' sizes can be added up.
-
-    Stable-Baselines3's own policies add the sizes of a `MultiDiscrete` in the type of its values, for tiles a byte.
-    """
-    copied = copy.deepcopy(space)
-    for part in cast("spaces.Dict", copied).spaces.values():
-        if isinstance(part, spaces.MultiDiscrete):
-            part.nvec = part.nvec.astype(np.int64)
-    return copied
 
 
 class SB3VecEnv(VecEnv):
@@ -59,7 +45,7 @@ class SB3VecEnv(VecEnv):
         self.render_mode = env.render_mode
         self._seed: int | None = None
         self._reset_with: dict[str, Any] | None = None
-        super().__init__(env.num_envs, _with_large_sizes(env.single_observation_space), self.code.space())
+        super().__init__(env.num_envs, env.single_observation_space, self.code.space())
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seeds the next reset; lane i gets seed + i."""
