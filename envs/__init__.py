@@ -9,10 +9,11 @@ import gymnasium as _gymnasium
 from envs.errors import UserError
 from envs.problem import Example, Metric, Problem, Tile
 from envs.representation import Canvas, Representation
-from envs.rules import Rules, Solution
+from envs.rules import Actor, Rules, Solution
 from envs.suite import (
     all_problems,
     all_representations,
+    construct,
     get_problem,
     get_representation,
     get_rules,
@@ -23,6 +24,7 @@ from envs.suite import (
 )
 
 __all__ = [
+    "Actor",
     "Canvas",
     "Example",
     "Metric",
@@ -34,6 +36,7 @@ __all__ = [
     "UserError",
     "all_problems",
     "all_representations",
+    "construct",
     "environment_ids",
     "get_problem",
     "get_representation",

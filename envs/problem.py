@@ -50,6 +50,7 @@ class Metric:
         description: what is measured, in one sentence, with its unit.
         measure: for an optional metric, its own function from levels, uint8 (n, h, w), to float32 (n,). Optional
             metrics are dear; they are measured only where they are asked for by name.
+        play: whether it is found by playing the level, which is dear; see `Problem.measure_static`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Metric:
     bounds: Callable[[Shape], tuple[float, float]]
     description: str
     measure: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
+    play: bool = False
 
     @property
     def finite(self) -> bool:
@@ -149,6 +151,47 @@ class Problem(ABC):
         Returns:
             bool (n,).
         """
+
+    def measure_static(self, levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Measures a batch of levels without playing them.
+
+        Environments that play levels only now and then (`play_every`) call this in between. A problem whose metrics
+        need no play, or all come at once, leaves it as it is.
+
+        Args:
+            levels: as in `measure`.
+
+        Returns:
+            float32 (n, number of metrics), as `measure` returns it, but for the columns of metrics with `play`, which
+            are not read.
+        """
+        return self.measure(levels)
+
+    def playable(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tells which levels our player completes, as far as their metrics tell; strict success asks for it.
+
+        Args:
+            metrics: float32 (n, number of metrics).
+
+        Returns:
+            bool (n,). Here every level counts as playable.
+        """
+        return np.ones(len(metrics), np.bool_)
+
+    def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
+        """Builds playable levels by a classical, constructive algorithm, with nothing learned (Shaker 2016).
+
+        Args:
+            seeds: uint64 (n,), one for each level; a level depends on nothing but its seed and the shape.
+            shape: the (height, width) wanted.
+
+        Returns:
+            uint8 (n, height, width).
+
+        Raises:
+            UserError: the problem has no constructive generator, or none for that shape.
+        """
+        raise UserError(f"Problem {self.name!r} has no constructive generator.")
 
     def tile_probabilities(self, uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns the tile distribution of each random start level.

@@ -24,16 +24,35 @@ class Solution:
             at its budget before it knew; never a verdict on the level).
         actions: int64 (length,), play actions that win from the start; empty unless solved.
         nodes: the number of game states that the solver expanded.
+        seconds: how long the search took, where that was measured; else 0.
     """
 
     status: Status
     actions: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     nodes: int = 0
+    seconds: float = 0.0
 
     @property
     def solved(self) -> bool:
         """Whether a winning list of actions is known."""
         return self.status == "solved"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Something that moves over the board and may stand between cells.
+
+    Attributes:
+        sprite: which drawing, an index into `Rules.sprites`.
+        row: where its drawing's upper edge is, in tiles from the level's upper edge.
+        column: where its drawing's left edge is, in tiles from the level's left edge.
+        mirrored: whether it looks to the left.
+    """
+
+    sprite: int
+    row: float
+    column: float
+    mirrored: bool = False
 
 
 class Rules(ABC):
@@ -44,11 +63,19 @@ class Rules(ABC):
     The game is deterministic: equal states and actions give equal states.
     """
 
-    #: The names of the play actions, in the order of their numbers ("up", "down", ...).
+    #: The names of the play actions, in the order of their numbers ("up", "down", ...). In a game that runs by itself
+    #: an action says which buttons are held down for one tick: their names joined by "+" ("right+jump"), or "wait".
     actions: tuple[str, ...]
 
-    #: Keyboard keys by action name, as pygame spells them ("up", "space"); the window reads them.
+    #: Keyboard keys, as pygame spells them ("up", "space"), by the name of the action, or of the button in a game that
+    #: runs by itself; the window reads them.
     keys: dict[str, tuple[str, ...]]
+
+    #: How many ticks a second a game makes that runs by itself; 0 for a game that waits for the player's move.
+    ticks_per_second: int = 0
+
+    #: How many numbers `sense` returns; 0 where `board` shows everything that matters.
+    senses: int = 0
 
     #: One or two sentences for the player: what to do, how to win, how to lose.
     description: str
@@ -79,28 +106,52 @@ class Rules(ABC):
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees: uint8 (height, width), indices into `sprites`."""
 
+    def actors(self, state: NDArray[np.int32]) -> list[Actor]:
+        """Returns what stands between cells, the player first; the window follows the first and draws all over `ground`.
+
+        Games whose things all stand on cells return none, as here; then the window shows `board`.
+        """
+        return []
+
+    def ground(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns the board without the actors, uint8 (height, width), indices into `sprites`."""
+        return self.board(state)
+
+    def sense(self, state: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Returns what matters and `board` does not show (speeds, places between cells): float32 (senses,) in [-1, 1].
+
+        The play environment adds it to the observation.
+        """
+        return np.zeros(self.senses, np.float32)
+
     #: The names of the drawings (see `envs.art`) that `board` refers to; the problem's tiles come first, in order.
     sprites: tuple[str, ...]
 
-    def solve(self, level: NDArray[np.uint8], budget: int | None = None) -> Solution:
+    def solve(
+        self, level: NDArray[np.uint8], budget: int | None = None, stop: NDArray[np.uint8] | None = None
+    ) -> Solution:
         """Searches for actions that win a level.
 
         Args:
             level: uint8 (height, width).
             budget: the most states to expand; None means `default_budget`.
+            stop: uint8 (1,); once another thread writes 1 into it, the search ends soon, as at its budget.
 
         Returns:
             The solution. A level that cannot be started is "unsolvable".
         """
         if self.problem_with(level) is not None:
             return Solution("unsolvable")
-        return self.solve_state(self.start(level), budget)
+        return self.solve_state(self.start(level), budget, stop)
 
     @abstractmethod
-    def solve_state(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
+    def solve_state(
+        self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None
+    ) -> Solution:
         """Searches for actions that win from the middle of a game.
 
         Args:
             state: a state that `start` or `step` returned.
             budget: the most states to expand; None means `default_budget`.
+            stop: as in `solve`.
         """

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import envs.problems
 import envs.representations
+from envs.design_options import level_shape
 from envs.discovery import discover
 from envs.errors import UserError, unknown_name
 from envs.problem import Metric, Problem
@@ -175,6 +176,31 @@ def solve(problem: str | Problem, levels: Any, budget: int | None = None, **opti
     if budget is not None and (not isinstance(budget, (int, np.integer)) or budget < 1):
         raise UserError(f"The solver's budget must be a whole number of at least 1 state; got {budget!r}.")
     return [rules.solve(level, budget, **options) for level in get_problem(problem).check_levels(levels)]
+
+
+def construct(
+    problem: str | Problem, count: int, seed: int = 0, shape: Sequence[int] | None = None
+) -> NDArray[np.uint8]:
+    """Builds playable levels by the problem's constructive generator; level i of a seed is the same for any count.
+
+    Args:
+        problem: a problem or its name.
+        count: how many levels.
+        seed: of the levels, at least 0.
+        shape: their (height, width); None is the problem's default.
+
+    Returns:
+        uint8 (count, height, width).
+
+    Raises:
+        UserError: the problem has no constructive generator, or the count, the seed or the shape cannot be used.
+    """
+    task = get_problem(problem)
+    for name, value, least in (("count", count, 1), ("seed", seed, 0)):
+        if not isinstance(value, (int, np.integer)) or value < least:
+            raise UserError(f"{name} must be a whole number of at least {least}; got {value!r}.")
+    size = level_shape("shape", shape, task, task.default_shape)
+    return task.construct(np.random.SeedSequence(int(seed)).generate_state(int(count), np.uint64), size)
 
 
 def render(problem: str | Problem, level: Any, tile_size: int = 32, **marks: Any) -> NDArray[np.uint8]:

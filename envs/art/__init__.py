@@ -8,7 +8,9 @@ outline and its drop shadow. A problem that needs a new one may define it in its
         pen.paint(pen.ellipse(16, 20, 10, 8), (90, 200, 90))
 """
 
-from envs.art import characters, markers, places, things  # noqa: F401 (they register their drawings)
+import importlib
+import pkgutil
+
 from envs.art.pen import Pen
 from envs.art.registry import (
     LARGEST_SIZE,
@@ -32,3 +34,7 @@ __all__ = [
     "sprite",
     "sprite_names",
 ]
+
+# Every module of this package registers its drawings when it is imported.
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -7,6 +7,7 @@ them uses `prange`, whose OpenMP threads kill a process that forks.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import tempfile
@@ -23,18 +24,38 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @cache
-def cache_directory() -> str:
-    """Returns the folder that holds the compiled kernels, keyed by a digest of their sources.
+def _sources(path: Path) -> tuple[Path, ...]:
+    """Returns a source file and the kernel modules that it imports, directly or by way of others."""
+    folder, found, waiting = Path(__file__).parent, {path}, [path]
+    while waiting:
+        for node in ast.walk(ast.parse(waiting.pop().read_bytes())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{__name__}."):
+                names = [str(node.module).split(".")[2]]
+            elif isinstance(node, ast.ImportFrom) and node.module == __name__:
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            for name in names:
+                source = folder / f"{name}.py"
+                if source not in found and source.exists():
+                    found.add(source)
+                    waiting.append(source)
+    return tuple(sorted(found))
+
+
+@cache
+def cache_directory(source: str = __file__) -> str:
+    """Returns the folder for the compiled kernels of one source file, keyed by a digest of all that they are made of.
 
     Numba's disk cache watches only the file that a kernel stands in, not the files of the kernels that it calls;
-    a folder of its own for each state of the sources makes an edit in any of them count.
+    a folder of its own for each state of these sources makes an edit in any of them count.
     """
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + source.read_bytes())
+    for path in (*_sources(Path(source)), Path(__file__)):
+        digest.update(path.name.encode() + path.read_bytes())
     base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     for root in (base, os.path.join(tempfile.gettempdir(), f"tilewright-{os.getuid()}")):
-        folder = os.path.join(root, "tilewright", f"kernels-{digest.hexdigest()[:16]}")
+        folder = os.path.join(root, "tilewright", f"{Path(source).stem}-{digest.hexdigest()[:16]}")
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError:
@@ -47,9 +68,10 @@ def cache_directory() -> str:
 def kernel(function: Function) -> Function:
     """Compiles a function with Numba at its first call and keeps the result on disk for later processes."""
     previous = _config.CACHE_DIR
-    _config.CACHE_DIR = cache_directory()
+    folder = cache_directory(function.__code__.co_filename)
+    _config.CACHE_DIR = folder
     try:
-        compiled: Any = numba.njit(cache=bool(cache_directory()), nogil=True)(function)
+        compiled: Any = numba.njit(cache=bool(folder), nogil=True)(function)
         return compiled
     finally:
         _config.CACHE_DIR = previous
