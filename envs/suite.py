@@ -71,13 +71,28 @@ def get_rules(problem: str | Problem) -> Rules:
     return task.rules
 
 
-def measure_columns(problem: Problem, levels: NDArray[np.uint8], optional: Sequence[Metric]) -> NDArray[np.float32]:
-    """Measures the problem's metrics and then some optional ones, float32 (n, columns)."""
-    measured = problem.measure(levels)
+def measure_columns(
+    problem: Problem, levels: NDArray[np.uint8], optional: Sequence[Metric], play: bool = True
+) -> NDArray[np.float32]:
+    """Measures the problem's metrics and then some optional ones.
+
+    Args:
+        problem: what is measured.
+        levels: uint8 (n, height, width).
+        optional: optional metrics of the problem.
+        play: whether metrics that are found by playing are wanted; otherwise their columns hold anything.
+
+    Returns:
+        float32 (n, columns).
+    """
+    measured = problem.measure(levels) if play else problem.measure_static(levels)
     if not optional:
         return measured
-    extra = [metric.measure(levels)[:, None] for metric in optional if metric.measure is not None]
-    return np.concatenate([measured, *extra], axis=1)
+    columns = np.zeros((len(levels), len(optional)), np.float32)
+    for i, metric in enumerate(optional):
+        if metric.measure is not None and (play or not metric.play):
+            columns[:, i] = metric.measure(levels)
+    return np.concatenate([measured, columns], axis=1)
 
 
 def optional_metrics(problem: Problem, names: Sequence[str]) -> tuple[Metric, ...]:
@@ -200,7 +215,8 @@ def construct(
         if not isinstance(value, (int, np.integer)) or value < least:
             raise UserError(f"{name} must be a whole number of at least {least}; got {value!r}.")
     size = level_shape("shape", shape, task, task.default_shape)
-    return task.construct(np.random.SeedSequence(int(seed)).generate_state(int(count), np.uint64), size)
+    seeds = np.random.SeedSequence(int(seed)).generate_state(int(count), np.uint64)
+    return task.construct(seeds.astype(np.uint64, copy=False), size)
 
 
 def render(problem: str | Problem, level: Any, tile_size: int = 32, **marks: Any) -> NDArray[np.uint8]:
