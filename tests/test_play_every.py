@@ -118,7 +118,7 @@ def test_levels_are_played_as_seldom_as_was_asked():
 
 def test_a_goal_that_was_not_played_does_not_end_an_episode():
     env = made(1000, "narrow", goal=12, change_share=None, step_limit=500, order="sequential")
-    observations, infos = env.reset(seed=0, options={"levels": np.zeros((4, 5), np.uint8)})
+    _, infos = env.reset(seed=0, options={"levels": np.zeros((4, 5), np.uint8)})
     for step in range(1, 21):
         _, _, terminations, _, infos = env.step(np.full(6, 2))
         # Twelve coins lie there after twelve steps, but nobody has collected them, nor do they claim it.
