@@ -76,6 +76,7 @@ class PlayEnv(gymnasium.Env[Observation, np.int64]):
         self.levels = _winnable_examples(self.problem) if levels is None else self._checked(levels)
         self.shape: tuple[int, ...] = self.levels.shape[1:]
         self.max_steps = STEPS_PER_CELL * int(np.prod(self.shape)) if max_steps is None else int(max_steps)
+        self.metadata = {**self.metadata, "render_fps": self.rules.ticks_per_second or self.metadata["render_fps"]}
         self.render_mode = render_mode
         self.tile_size = tile_size
         board = gymnasium.spaces.Box(0, len(self.rules.sprites) - 1, (int(np.prod(self.shape)),), np.uint8)
@@ -204,7 +205,7 @@ class PlayEnv(gymnasium.Env[Observation, np.int64]):
             from envs.window import Window  # noqa: PLC0415 (pygame is loaded only where a window opens)
 
             self._window = Window(f"Tilewright: play {self.problem.name}")
-        self._window.show(self._picture(), self.rules.ticks_per_second or self.metadata["render_fps"])
+        self._window.show(self._picture(), self.metadata["render_fps"])
 
 
 def _winnable_examples(problem: Problem) -> NDArray[np.uint8]:
