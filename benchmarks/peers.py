@@ -52,7 +52,7 @@ class Peer:
         worker = Path(__file__).with_name("peer_worker.py")
         command = [options.python, worker, options.gym_pcgrl, problem, representation, *([starts] if starts else [])]
         # What old packages print about their age is shown only where something goes wrong.
-        self._said = tempfile.TemporaryFile("w+")
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (it stays open as long as the process)
         self._process = subprocess.Popen(
             [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True
         )
