@@ -15,7 +15,7 @@ import envs.representations
 from envs.design_options import level_shape
 from envs.discovery import discover
 from envs.errors import UserError, unknown_name
-from envs.problem import Metric, Problem
+from envs.problem import Metric, Problem, Shape
 from envs.representation import Representation
 from envs.rules import Rules, Solution
 
@@ -152,12 +152,19 @@ def quality(problem: str | Problem, levels: Any) -> NDArray[np.float64]:
     task = get_problem(problem)
     batch = task.check_levels(levels)
     bounds = np.array([metric.bounds(batch.shape[1:]) for metric in task.metrics], np.float64)
-    targets = np.array([metric.target for metric in task.metrics], np.float64)
+    low, high = clipped_targets(task, batch.shape[1:])
     weights = np.array([metric.weight for metric in task.metrics], np.float64)
-    low, high = np.clip(targets, bounds[:, :1], bounds[:, 1:]).T
     distances = interval_distances(task.measure(batch), low, high)
     worst = np.maximum(np.maximum(low - bounds[:, 0], bounds[:, 1] - high), 1e-12)
     return 1 - np.clip(distances / worst, 0, 1) @ (weights / weights.sum())
+
+
+def clipped_targets(problem: Problem, shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the ends of a problem's target intervals, float64 (number of metrics,) each, within the bounds."""
+    bounds = np.array([metric.bounds(shape) for metric in problem.metrics], np.float64)
+    targets = np.array([metric.target for metric in problem.metrics], np.float64)
+    low, high = np.clip(targets, bounds[:, :1], bounds[:, 1:]).T
+    return low, high
 
 
 def interval_distances(

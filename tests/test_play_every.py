@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from agents import baselines
 from envs.problem import AS_LARGE_AS_POSSIBLE, Metric, Problem, Tile
 from envs.vector_env import DesignVectorEnv
 
@@ -156,3 +157,18 @@ def test_looking_ahead_shows_no_improvement_of_what_is_not_played():
     observations, _ = played.reset(seed=0)
     ahead = observations["look_ahead"].reshape(6, -1, 3)
     np.testing.assert_allclose(ahead[..., 1], 10 * ahead[..., 0])
+
+
+def test_the_hill_climber_tries_and_plays_a_part_of_the_edits_of_a_large_level(monkeypatch):
+    monkeypatch.setattr(baselines, "TRIED_TILES", 20 * 15)
+    monkeypatch.setattr(baselines, "PLAYED_TILES", 20 * 4)
+    level = np.zeros((4, 5), np.uint8)
+    PLAYED.clear()
+    edit = baselines.best_edit(problem(), level, np.zeros((4, 5), bool), np.random.default_rng(0))
+    assert edit[-1] == 1
+    assert sorted(PLAYED) == [1, 1, 4]
+
+
+def test_the_hill_climber_stops_where_nothing_may_be_changed():
+    level = np.zeros((4, 5), np.uint8)
+    assert baselines.best_edit(problem(), level, np.ones((4, 5), bool), np.random.default_rng(0)) is None
