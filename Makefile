@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 readme: $(STAMP)
-	$(BIN)/python -m experiments.catalogue --write README.md
+	$(BIN)/python -m experiments.catalogue --write README.md --games docs/games.md
 
 clean:
 	rm -rf $(VENV) runs

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import pytest
 
 import envs
+from envs.problem import Metric
 from experiments import catalogue
 from experiments.run import main
 
@@ -50,3 +52,17 @@ def test_a_file_that_cannot_be_used(tmp_path, capsys, text):
     with pytest.raises(SystemExit):
         main(catalogue.Options, catalogue.catalogue, ["--write", str(file)])
     assert str(file) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("problem", envs.all_problems().values(), ids=lambda problem: problem.name)
+def test_what_the_page_of_games_says_is_true(problem):
+    page = (README.parent / "docs" / "games.md").read_text(encoding="utf-8")
+    if f"## {problem.name}\n" in page:
+        assert catalogue.chapter(problem) in page, "make readme brings the page up to date"
+
+
+def test_targets_in_words():
+    ends = {(1, 1): "1", (2, 5): "2 to 5", (-inf, 3): "at most 3", (4, inf): "at least 4"}
+    ends |= {(inf, inf): "as large as possible", (-inf, -inf): "as small as possible"}
+    for interval, words in ends.items():
+        assert catalogue.target(Metric("m", 1, interval, lambda shape: (0, 9), "m")) == words
