@@ -372,7 +372,7 @@ def test_tiles_of_other_problems_are_named(tmp_path):
         ('{"layers": [\n  1,, 2]}', "{path}, line 2, column 5: malformed JSON (Expecting value); save the file again."),
         ("[" * 200_000, "{path} is malformed JSON: it is nested too deeply; save the file again."),
         ("9" * 5_000, "{path} is malformed JSON: it holds a number that is too long; save the file again."),
-        ("[1, 2]", "{path} is JSON but no Tiled file: it must be one object in braces."),
+        ("[1, 2]", "{path} is JSON but no object; such files must be one object in braces."),
         ("", "{path} is empty; give a file with at least one level."),
     ],
 )
