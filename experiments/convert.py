@@ -11,8 +11,9 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from envs import Problem, UserError, get_problem, solve
+from envs import Problem, UserError, get_problem, get_rules, solve
 from envs.level_io import Collection, Level, format_names, level_files, read_collection, write_levels
+from envs.level_io.formats import format_named, formats_of
 from experiments.run import main, make_folder
 
 
@@ -77,14 +78,21 @@ def convert(options: Options) -> None:
     if len(options.paths) < 2:
         raise UserError("Give at least one file or folder to read, and at the end the file or folder to write.")
     problem = get_problem(options.problem)
+    if options.solve:
+        get_rules(problem)
+    if options.budget is not None and (not options.solve or options.budget < 1):
+        raise UserError(f"--budget is a number of at least 1 state and goes with --solve; got {options.budget}.")
     *givens, destination = options.paths
     for name in (options.from_, options.to):
-        if name is not None and name not in format_names():
-            raise UserError(f"There is no format {name!r}; choose one of {', '.join(format_names())}.")
+        if name is not None:
+            format_named(name)
     extension = None if destination.suffix and not destination.is_dir() else _extension(options.to, destination)
+    kind = format_named(options.to) if options.to else formats_of(destination)[0]
     sources = _read(givens, problem, options.from_)
     tally = _tally(sources)
     _report(tally, len(sources), options.skip)
+    if any(tally.titles) and not kind.titled:
+        print(f"dropped the titles of the levels, which {kind.name} has no room for")
     if extension is None:
         write_levels(destination, tally.levels, problem, options.tile_size, options.to, tally.titles)
         print(f"wrote   {destination}: {_count(len(tally.levels), 'level')}")
@@ -102,7 +110,7 @@ def _extension(to: str | None, destination: Path) -> str:
             f"{destination} is a folder, or has no extension; say with --to in which format its files shall be: "
             f"{', '.join(format_names())}."
         )
-    return {"text": ".txt", "boxoban": ".txt", "vglc": ".txt", "tiled": ".tmj"}.get(to, f".{to}")
+    return format_named(to).extensions[0]
 
 
 def _read(givens: Sequence[Path], problem: Problem, format: str | None) -> list[_Source]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,7 @@ def _recognised(kinds: list[LevelFormat], path: Path, problem: Problem) -> Colle
             # The last format is the most particular one, so that its complaint says most.
             failure = error
     if not found and failure is not None:
-        raise failure
+        raise _with_hint(failure, [kind for kind in kinds if likely.get(kind.name) == "no"], path, problem)
     for other in found[1:]:
         if not _same(found[0].levels, other.levels):
             raise UserError(
@@ -150,6 +151,18 @@ def _recognised(kinds: list[LevelFormat], path: Path, problem: Problem) -> Colle
                 "format it has."
             )
     return found[0]
+
+
+def _with_hint(failure: UserError, others: list[LevelFormat], path: Path, problem: Problem) -> UserError:
+    """Returns the error with the formats added that a file did not show signs of, but that would fit it."""
+    fitting = []
+    for kind in others:
+        with suppress(UserError):
+            kind.read(path, problem)
+            fitting.append(kind.name)
+    if not fitting:
+        return failure
+    return UserError(f"{str(failure).rstrip('.')}; if it is a {' or '.join(fitting)} file, name that format.")
 
 
 def _same(first: list[Level], second: list[Level]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with open(path, "rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
+            # What tells no size, such as a pipe, is read as far as is allowed.
+            large = os.fstat(file.fileno()).st_size > LARGEST_FILE
+            raw = b"" if large else file.read(LARGEST_FILE + 1)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; give the path of a level file.") from error
     except IsADirectoryError as error:
@@ -28,10 +31,10 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise UserError(f"{path} cannot be read: {reason}; give the path of a level file.") from error
+    if large or len(raw) > LARGEST_FILE:
+        raise UserError(f"{path} is larger than {LARGEST_FILE >> 20} MiB; split it into several level files.")
     if not raw:
         raise UserError(f"{path} is empty; give a file with at least one level.")
-    if len(raw) > LARGEST_FILE:
-        raise UserError(f"{path} is larger than {LARGEST_FILE >> 20} MiB; split it into several level files.")
     return raw
 
 

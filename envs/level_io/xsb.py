@@ -25,13 +25,16 @@ _ON_TARGET = {"*": "a crate on a target", "+": "the player on a target"}
 
 _BOARD = frozenset("# -_.$*@+")
 #: Rows in which numbers tell how often the next character stands, and bars end rows.
-_COUNTED = re.compile(r"(?:\d{0,4}[# \-_.$*@+]|\|)+")
+_COUNTED = re.compile(r"(?:\d{0,3}[# \-_.$*@+]|\|)+")
 _COUNT = re.compile(r"(\d*)([# \-_.$*@+|])")
 #: A line such as "Author: somebody", and among these the one that gives a title.
 _KEY = re.compile(r"\s*([A-Za-z][\w -]{0,30}):(.*)")
 
 #: One row: its line, and each tile's character and column.
 _Row = tuple[int, list[tuple[str, int]]]
+
+#: The most tiles of a level, so that a damaged file does not fill the memory.
+_MOST_TILES = 1 << 20
 
 _OUTSIDE_CHANGE = "what is outside the walls became solid"
 
@@ -73,8 +76,9 @@ class XsbFormat(LevelFormat):
                     )
                 )
                 continue
-            level = self._level(block, ids, collection.changes)
-            collection.add(check_shape(level, problem, f"{path}, line {block.rows[0][0]}, column 1"), block.title)
+            place = f"{path}, line {block.rows[0][0]}, column 1"
+            level = self._level(block, ids, collection.changes, place)
+            collection.add(check_shape(level, problem, place), block.title)
         if not collection.levels and not collection.unsupported:
             raise UserError(f"{path} holds no level: draw {problem.name} levels with '#', '@', '$', '.' and blanks.")
         return collection
@@ -130,7 +134,9 @@ class XsbFormat(LevelFormat):
                 rows.append((number, []))
             else:
                 rows[-1][1].extend([(match[2], match.start(2) + 1)] * int(match[1] or 1))
-        return rows
+            if sum(len(row) for _, row in rows[-1:]) > _MOST_TILES:
+                break
+        return rows if rows[-1][1] else rows[:-1]
 
     @staticmethod
     def _is_rule(rows: list[_Row]) -> bool:
@@ -138,9 +144,14 @@ class XsbFormat(LevelFormat):
         return len(rows) == 1 and all(character in " -_." for character, _ in rows[0][1])
 
     @classmethod
-    def _level(cls, block: _Block, ids: dict[str, int], changes: Counter[str]) -> Level:
-        """Returns a level, and counts in `changes` the tiles that were filled."""
+    def _level(cls, block: _Block, ids: dict[str, int], changes: Counter[str], place: str) -> Level:
+        """Returns a level, and counts in `changes` the tiles that were filled; or raises UserError."""
         height, width = len(block.rows), max(len(row) for _, row in block.rows)
+        if height * width > _MOST_TILES:
+            raise UserError(
+                f"{place}: the level is {height} high and {width} wide, more than {_MOST_TILES:,} tiles in all; "
+                "give a Sokoban collection."
+            )
         # What rows lack is marked by a character of its own.
         grid = np.full((height, width), "~", "<U1")
         for y, (_, row) in enumerate(block.rows):
@@ -163,23 +174,20 @@ class XsbFormat(LevelFormat):
         """
         lacking = grid == "~"
         free = lacking | (grid == " ")
-        reached = lacking.copy()
-        for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
-            reached[edge] |= free[edge]
-        before = -1
-        while before != reached.sum():
-            before = int(reached.sum())
-            near = _grown(reached)
-            reached |= near & free
-        is_open = bool((_grown(reached) & ~free & (grid != "#")).any())
-        return lacking if is_open else reached
-
-
-def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns a mask with the four neighbours of its cells."""
-    near = mask.copy()
-    near[1:] |= mask[:-1]
-    near[:-1] |= mask[1:]
-    near[:, 1:] |= mask[:, :-1]
-    near[:, :-1] |= mask[:, 1:]
-    return near
+        height, width = grid.shape
+        rim = np.ones(grid.shape, bool)
+        rim[1:-1, 1:-1] = False
+        reached = lacking | (rim & free)
+        waiting = [(int(y), int(x)) for y, x in np.argwhere(reached)]
+        while waiting:
+            y, x = waiting.pop()
+            for below, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+                row, column = y + below, x + right
+                if not (0 <= row < height and 0 <= column < width) or reached[row, column]:
+                    continue
+                if free[row, column]:
+                    reached[row, column] = True
+                    waiting.append((row, column))
+                elif grid[row, column] != "#":
+                    return lacking
+        return reached
