@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -510,9 +511,18 @@ def test_in_a_game_of_the_corpus_only_its_levels_are_read(tmp_path):
     assert [name for name, _ in read_folder(folder.parent, PLATFORMS)] == ["Processed/one.txt", "Processed/two.txt"]
 
 
-def test_folders_without_levels_are_named(tmp_path):
+def refuse_to_look(folder):
+    raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+
+def test_folders_without_levels_are_named(tmp_path, monkeypatch):
     assert "holds no level files; they end in .txt" in refused(read_folder, tmp_path, SOKOBAN)
     assert "is no folder" in refused(read_folder, tmp_path / "gone", SOKOBAN)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse_to_look)
+        assert refused(read_folder, tmp_path, SOKOBAN) == (
+            f"The folder {tmp_path} cannot be read: permission denied; give a folder that you may read."
+        )
     (tmp_path / "a.txt").write_text("#x\n##\n")
     assert refused(read_folder, tmp_path, SOKOBAN).startswith(f"{tmp_path / 'a.txt'}, line 1, column 2: 'x'")
 

@@ -94,14 +94,14 @@ def level_files(folder: str | os.PathLike[str], format: str | None = None) -> li
     folder `Processed`, as each game has in TheVGLC, that alone is looked into.
 
     Raises:
-        UserError: it is no folder, or there are none.
+        UserError: it is no folder, a folder cannot be looked into, or there are no level files.
     """
     root = Path(folder)
     if not root.is_dir():
         raise UserError(f"{root} is no folder; give the path of a folder of level files.")
     endings = format_named(format).extensions if format is not None else tuple(formats())
     found = []
-    for place, folders, files in os.walk(root):
+    for place, folders, files in os.walk(root, onerror=_refuse):
         if PROCESSED in folders:
             folders[:] = [PROCESSED]
             files = []  # noqa: PLW2901 (what lies beside it are no levels)
@@ -119,6 +119,14 @@ def check_axes(kind: LevelFormat, path: Path, problem: Problem) -> None:
             f"{path}: the format {kind.name} holds flat levels of (height, width) only, but {problem.name} levels have "
             f"{len(problem.default_shape)} axes; use text (.txt)."
         )
+
+
+def _refuse(error: OSError) -> None:
+    """Raises the UserError for a folder that cannot be looked into."""
+    reason = (error.strerror or str(error)).lower()
+    raise UserError(
+        f"The folder {error.filename} cannot be read: {reason}; give a folder that you may read."
+    ) from error
 
 
 def _may_hold_levels(name: str) -> bool:
