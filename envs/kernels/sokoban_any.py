@@ -153,10 +153,8 @@ def _slot(board, crate_count, region, table, boxes, positions):
     """Returns the hash table's slot that holds the crates AFTER and the player's region, or where they belong."""
     digest = region + 1
     for i in range(crate_count):
-        digest = ((digest ^ int(board[i, AFTER])) * 1540483477) & 0x3FFFFFFFFFFF
-        digest ^= digest >> 21
-    digest = (digest * 668265263) & 0x3FFFFFFFFFFF
-    digest ^= digest >> 17
+        digest = ((digest ^ int(board[i, AFTER])) * 1540483477) & 0x7FFFFFFF
+        digest ^= digest >> 15
     slot = digest & (len(table) - 1)
     while table[slot] >= 0:
         found = table[slot]
