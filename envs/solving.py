@@ -45,7 +45,8 @@ def solve_many(
         # Nothing to share out and no time to keep: without a thread a single level is soonest solved.
         solutions = []
         for number, level in enumerate(batch):
-            solutions.append(_solve_one(rules, level, number, budget, None, options))
+            name = number if len(batch) > 1 else None
+            solutions.append(_solve_one(rules, level, name, budget, None, options))
             if progress is not None:
                 progress(number + 1, len(batch))
         return solutions
@@ -106,20 +107,21 @@ def _separate_levels(problem: Problem, levels: Any) -> list[NDArray[np.uint8]]:
 def _solve_one(
     rules: Rules,
     level: NDArray[np.uint8],
-    number: int,
+    number: int | None,
     budget: int | None,
     stop: NDArray[np.uint8] | None,
     options: dict[str, Any],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Solution:
-    """Solves one level, takes its time, and names the level in what goes wrong."""
+    """Solves one level, takes its time, and names the level in what goes wrong, if it has a number."""
     start = clock()
     try:
         solution = rules.solve(level, budget, stop, **options)
     except UserError as error:
-        raise UserError(f"Level {number}: {error}") from None
+        raise error if number is None else UserError(f"Level {number}: {error}") from None
     except Exception as error:
-        error.add_note(f"This happened while level {number} was being solved.")
+        if number is not None:
+            error.add_note(f"This happened while level {number} was being solved.")
         raise
     return replace(solution, seconds=clock() - start)
 

@@ -309,7 +309,7 @@ def search_any(states, budget, stop, most_memory, board):
             merit += 1
             continue
         tops[merit] = positions[position, NEXT]
-        if nodes >= budget or (nodes & 255 == 0 and stopped(stop)) or used >= most:
+        if nodes >= budget or stopped(stop) or used >= most:
             return UNKNOWN, nothing, nodes
         nodes += 1
         for i in range(crate_count):

@@ -316,7 +316,7 @@ def search_states(
                 if push_weight > 0:
                     results[lane, LENGTH] %= push_weight
                 break
-            if nodes >= budget or (nodes & 255 == 0 and stopped(stop)):
+            if nodes >= budget or stopped(stop):
                 status = UNKNOWN
                 break
             nodes += 1
