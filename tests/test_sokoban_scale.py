@@ -186,7 +186,7 @@ def test_the_exact_search_gives_up_at_its_memory(monkeypatch):
     ("rows", "status"),
     [
         ("##--##-/-$.----/--#.-#./-@---$-/---$#-./-$-----/---###-", "unsolvable"),
-        ("-.-----./---$@-##/---$---#/#------#/-.---$$#/--#.-.--/-#----$-/-#---#--", "solved"),
+        ("-..----#/-$##--#-/#---#-$-/-------@/-----$-./--.--$-#/-.-#--$-/--##----", "solved"),
     ],
 )
 def test_tables_grow_in_the_middle_of_a_search(rows, status):
