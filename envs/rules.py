@@ -152,6 +152,7 @@ class Rules(ABC):
 
         Args:
             state: a state that `start` or `step` returned.
-            budget: the most states to expand; None means `default_budget`.
+            budget: the most states to expand; None means `default_budget`. It may be `envs.kernels.stop.UNLIMITED`;
+                hence the search also gives up before its tables exceed `MOST_MEMORY`.
             stop: as in `solve`.
         """

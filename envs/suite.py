@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +17,7 @@ from envs.errors import UserError, unknown_name
 from envs.problem import Metric, Problem, Shape
 from envs.representation import Representation
 from envs.rules import Rules, Solution
+from envs.solving import solve_many
 
 
 @cache
@@ -174,30 +174,42 @@ def interval_distances(
     return np.maximum(low - values, 0) + np.maximum(values - high, 0)
 
 
-def solve(problem: str | Problem, levels: Any, budget: int | None = None, **options: Any) -> list[Solution]:
+def solve(
+    problem: str | Problem,
+    levels: Any,
+    budget: int | None = None,
+    *,
+    seconds: float | None = None,
+    workers: int | None = 1,
+    progress: Callable[[int, int], None] | None = None,
+    processor_time: bool = False,
+    **options: Any,
+) -> list[Solution]:
     """Searches for play actions that win each level.
 
     Args:
         problem: a playable problem or its name.
-        levels: tile ids (n, height, width), or (height, width) for one level.
-        budget: the most game states that the solver may expand for one level; None means the rules' own default.
-        **options: what the problem's own solver knows besides: sokoban's `shortest`, "moves" or "pushes".
+        levels: tile ids (n, height, width), or (height, width) for one level, or a list of levels of differing shapes.
+        budget: the most game states that the solver may expand for one level; None means the rules' own default, or
+            no limit where `seconds` is given.
+        seconds: the time that each level may take; what is not known by then is "unknown". One search takes at most
+            about 1 GiB of memory, and is "unknown" as well where that does not suffice.
+        workers: how many levels are solved side by side, each in a thread of its own; None means one for each
+            processor core. What is found does not depend on it, unless `seconds` cuts a search short.
+        progress: called as progress(levels done, levels in all), in the caller's thread, while the levels are solved.
+        processor_time: whether `seconds` and `Solution.seconds` count what the search has had of a processor, where
+            the machine is shared with other work, and not what the clock on the wall tells. Not on every system.
+        **options: what the problem's own solver knows besides: sokoban's `shortest`, "moves", "pushes" or "any".
 
     Returns:
-        One `Solution` a level, with `.status` ("solved", "unsolvable" or "unknown") and `.actions`.
+        One `Solution` a level in the order of the levels, with `.status` ("solved", "unsolvable" or "unknown"),
+        `.actions`, `.nodes` and `.seconds`.
 
     Raises:
-        UserError: the problem, the levels, the budget or an option cannot be used.
+        UserError: the problem, the levels, a limit or an option cannot be used.
     """
-    rules = get_rules(problem)
-    known = [name for name in inspect.signature(rules.solve).parameters if name not in ("level", "budget")]
-    for name in options:
-        if name not in known:
-            own = f"its options are {', '.join(known)}" if known else "it has none"
-            raise UserError(f"The solver of {get_problem(problem).name} has no option {name!r}: {own}.")
-    if budget is not None and (not isinstance(budget, (int, np.integer)) or budget < 1):
-        raise UserError(f"The solver's budget must be a whole number of at least 1 state; got {budget!r}.")
-    return [rules.solve(level, budget, **options) for level in get_problem(problem).check_levels(levels)]
+    task = get_problem(problem)
+    return solve_many(task, get_rules(task), levels, budget, seconds, workers, progress, processor_time, **options)
 
 
 def construct(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from envs.errors import UserError
 from envs.kernels import maze_rules
+from envs.kernels.stop import flag
 from envs.rules import PLAYING, WON, Rules, Solution
 
 _FLOOR, _WALL, _PLAYER, _FLAG = range(4)
@@ -69,17 +70,21 @@ class MazeRules(Rules):
         board[state[maze_rules.WALKER]] = _PLAYER
         return np.ascontiguousarray(board.reshape(height + 2, width + 2)[1:-1, 1:-1])
 
-    def solve_state(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
+    def solve_state(
+        self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None
+    ) -> Solution:
         """Finds a shortest walk to the goal from any state of a game, as a hint needs it.
 
         Args:
             state: int32 (n,), as `start` and `step` return it.
             budget: the most cells to expand; None means `default_budget`.
+            stop: uint8 (1,); the search gives up soon after 1 is written into it.
 
         Raises:
             UserError: the budget is less than 1.
         """
         if budget is not None and budget < 1:
             raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
-        enough, actions, nodes = maze_rules.shortest(state, self.default_budget if budget is None else budget)
-        return Solution("solved" if enough else "unknown", actions, int(nodes))
+        most = self.default_budget if budget is None else budget
+        reached, actions, nodes = maze_rules.shortest(state, most, flag(stop))
+        return Solution("solved" if reached else "unknown", actions, int(nodes))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import UserError, unknown_name
-from envs.kernels.sokoban import solve
+from envs.kernels.sokoban import solve, solve_any
 from envs.kernels.sokoban_rules import (
     CELLS,
     CRATE,
@@ -23,6 +23,7 @@ from envs.kernels.sokoban_rules import (
     move,
 )
 from envs.kernels.sokoban_search import PUSH_WEIGHT, SOLVED, UNKNOWN, UNSOLVABLE
+from envs.kernels.stop import flag
 from envs.rules import PLAYING, WON, Rules, Solution, Status
 
 _STATUS: dict[int, Status] = {
@@ -113,31 +114,46 @@ class SokobanRules(Rules):
         seen[player] = _PLAYER_ON_TARGET if on_target[player] else PLAYER
         return seen.reshape(state[HEIGHT], state[WIDTH])
 
-    def solve(self, level: NDArray[np.uint8], budget: int | None = None, shortest: str = "moves") -> Solution:
-        """Searches for a shortest solution.
+    def solve(
+        self,
+        level: NDArray[np.uint8],
+        budget: int | None = None,
+        stop: NDArray[np.uint8] | None = None,
+        shortest: str = "moves",
+    ) -> Solution:
+        """Searches for a solution, by default a shortest one.
 
         Args:
             level: uint8 (height, width).
             budget: the most states to expand; None means `default_budget`.
-            shortest: "moves" for the fewest moves, "pushes" for the fewest pushes and among those the fewest moves.
+            stop: uint8 (1,); the search gives up soon after 1 is written into it.
+            shortest: "moves" for the fewest moves, "pushes" for the fewest pushes and among those the fewest moves,
+                "any" for a solution of any length, which is found far sooner.
 
         Returns:
-            The solution; its actions are a shortest list that wins. A level that cannot be started is "unsolvable".
+            The solution. A level that cannot be started is "unsolvable".
 
         Raises:
             UserError: the budget is less than 1, or there is no such meaning of shortest.
         """
         if self.problem_with(level):
             return Solution("unsolvable")
-        return self.solve_state(self.start(level), budget, shortest)
+        return self.solve_state(self.start(level), budget, stop, shortest)
 
-    def solve_state(self, state: NDArray[np.int32], budget: int | None = None, shortest: str = "moves") -> Solution:
-        """Searches for a shortest solution from any state of a game, as a hint needs it.
+    def solve_state(
+        self,
+        state: NDArray[np.int32],
+        budget: int | None = None,
+        stop: NDArray[np.uint8] | None = None,
+        shortest: str = "moves",
+    ) -> Solution:
+        """Searches for a solution from any state of a game, as a hint needs it.
 
         Args:
             state: int32, as `start` and `step` return it. Not changed.
             budget: the most states to expand; None means `default_budget`.
-            shortest: "moves" or "pushes", as in `solve`.
+            stop: as in `solve`.
+            shortest: "moves", "pushes" or "any", as in `solve`.
 
         Returns:
             The solution. A game that is won already is solved by no actions.
@@ -145,10 +161,13 @@ class SokobanRules(Rules):
         Raises:
             UserError: the budget is less than 1, or there is no such meaning of shortest.
         """
-        if shortest not in _PUSH_WEIGHTS:
-            raise unknown_name("meaning of shortest", shortest, _PUSH_WEIGHTS)
+        if shortest not in (*_PUSH_WEIGHTS, "any"):
+            raise unknown_name("meaning of shortest", shortest, (*_PUSH_WEIGHTS, "any"))
         most = self.default_budget if budget is None else int(budget)
         if most < 1:
             raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
-        status, actions, nodes = solve(state, most, _PUSH_WEIGHTS[shortest])
-        return Solution(_STATUS[status], actions, nodes)
+        if shortest == "any":
+            status, actions, nodes = solve_any(state, most, flag(stop))
+        else:
+            status, actions, nodes = solve(state, most, _PUSH_WEIGHTS[shortest], flag(stop))
+        return Solution(_STATUS[status], actions, int(nodes))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from envs.errors import UserError
 from envs.kernels import zelda_rules
+from envs.kernels.stop import flag
 from envs.kernels.zelda_rules import (
     DOOR,
     DOOR_CELL,
@@ -141,7 +142,9 @@ class ZeldaRules(Rules):
         board[cells[cells >= 0]] = kinds[cells >= 0]
         return np.ascontiguousarray(board.reshape(rows, columns)[1:-1, 1:-1])
 
-    def solve_state(self, state: NDArray[np.int32], budget: int | None = None) -> Solution:
+    def solve_state(
+        self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None
+    ) -> Solution:
         """Finds the fewest ticks that win from any state of a game.
 
         A level is proven unsolvable by a key or a door that walls cut off, or by exhausting the states, of which there
@@ -150,6 +153,7 @@ class ZeldaRules(Rules):
         Args:
             state: int32 (n,), as `start` and `step` return it.
             budget: the most states to expand; None means `default_budget`.
+            stop: uint8 (1,); the search gives up soon after 1 is written into it.
 
         Raises:
             UserError: the budget is less than 1.
@@ -158,7 +162,8 @@ class ZeldaRules(Rules):
             raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
         if state[OUTCOME] != PLAYING:
             return Solution("solved" if state[OUTCOME] == WON else "unsolvable")
-        verdict, actions, nodes = zelda_rules.search(state, self.default_budget if budget is None else budget)
+        most = self.default_budget if budget is None else budget
+        verdict, actions, nodes = zelda_rules.search(state, most, flag(stop))
         status: Status = "solved"
         if verdict == UNSOLVABLE:
             status = "unsolvable"

@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.kernels import inline, kernel
 from envs.kernels.grid import flood
+from envs.kernels.stop import stopped
 
 HEIGHT, WIDTH, WALKER, GOAL, HEADER = range(5)
 LEFT = 2
@@ -72,15 +73,16 @@ def step(state, action, after):
 
 
 @kernel
-def shortest(state, budget):
+def shortest(state, budget, stop):
     """Finds a shortest way from the walker to the goal, which are in one region.
 
     Args:
         state: int32 (n,).
         budget: the most cells to expand.
+        stop: uint8 (1,); the search gives up once it holds 1.
 
     Returns:
-        Whether the budget sufficed; int64 (length,) the actions; and the cells expanded.
+        Whether the goal was reached; int64 (length,) the actions; and the cells expanded.
     """
     stride = state[WIDTH] + 2
     padded = (state[HEIGHT] + 2) * stride
@@ -92,7 +94,7 @@ def shortest(state, budget):
     head = 0
     tail = 1
     while distances[start] < 0:
-        if head >= budget:
+        if head >= budget or (head & 1023 == 0 and stopped(stop)):
             return False, np.empty(0, np.int64), head
         cell = queue[head]
         head += 1

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kernels import inline, kernel
+from envs.kernels.sokoban_any import search_any
+from envs.kernels.sokoban_construct import MOST_POSITIONS, TABLE_SIZE, construct_levels
 from envs.kernels.sokoban_rules import (
     CELLS,
     CRATE,
@@ -38,10 +40,12 @@ from envs.kernels.sokoban_search import (
     SET_SIZES,
     SOLVED,
     STATUS,
+    UNKNOWN,
     UNSOLVABLE,
     search_states,
     trace,
 )
+from envs.kernels.stop import MOST_MEMORY, NEVER
 
 SEEN_BIT = 8  # only while regions are counted
 
@@ -171,21 +175,29 @@ _of_thread = _OfThread()
 
 
 def _workspace(size: int, more_than: int = 0) -> Workspace:
-    """Returns this thread's workspace, for levels of `size` cells and with more room than `more_than`."""
+    """Returns this thread's workspace, for levels of `size` cells and, unless MOST_MEMORY forbids, more room."""
     held = _of_thread.workspace
-    if held is None or held.size < size or held.room <= more_than:
-        room = Workspace.SMALLEST if held is None else held.room
-        _of_thread.workspace = held = Workspace(size, room if room > more_than else 4 * room)
+    if held is None or held.size < size:
+        _of_thread.workspace = held = Workspace(size, Workspace.SMALLEST)
+    for factor in (4, 2):
+        if held.room <= more_than and factor * held.memory <= MOST_MEMORY:
+            _of_thread.workspace = held = Workspace(held.size, factor * held.room)
     return held
 
 
-def _search(states: NDArray[np.int32], push_weight: int, budget: int, results: NDArray[np.int64]) -> Workspace:
+def _search(
+    states: NDArray[np.int32], push_weight: int, budget: int, stop: NDArray[np.uint8], results: NDArray[np.int64]
+) -> Workspace:
     """Searches from every state, in as large a workspace as that takes; returns the workspace."""
     workspace = _workspace(states.shape[1] - CELLS)
-    lane = search_states(states, 0, push_weight, budget, results, workspace.board, *workspace.pools)
+    lane = search_states(states, 0, push_weight, budget, stop, results, workspace.board, *workspace.pools)
     while lane < len(states):
-        workspace = _workspace(workspace.size, more_than=workspace.room)
-        lane = search_states(states, lane, push_weight, budget, results, workspace.board, *workspace.pools)
+        grown = _workspace(workspace.size, more_than=workspace.room)
+        if grown is workspace:
+            results[lane, STATUS] = UNKNOWN
+            lane += 1
+        workspace = grown
+        lane = search_states(states, lane, push_weight, budget, stop, results, workspace.board, *workspace.pools)
     if workspace.memory > Workspace.MOST_KEPT:
         _of_thread.workspace = None
     return workspace
@@ -209,28 +221,123 @@ def measure(levels: NDArray[np.uint8], budget: int) -> tuple[NDArray[np.float32]
     metrics, results = np.empty((n, len(METRICS)), np.float32), np.empty((n, 7), np.int64)
     states = np.empty((n, CELLS + size), np.int32)
     if read_levels(levels, metrics, results, states, _workspace(size).board):
-        _search(states, 0, budget, results)
+        _search(states, 0, budget, NEVER, results)
     # The declared bounds hold for every level: a solution beyond them counts as the bound.
     np.minimum(results[:, LEAST_GAP:], size * (height + width), out=metrics[:, DIST_WIN:], casting="unsafe")
     return metrics, results
 
 
-def solve(state: NDArray[np.int32], budget: int, push_weight: int = 0) -> tuple[int, NDArray[np.int64], int]:
+def measure_static(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Returns what `measure` counts without a search, float32 (n, 7); the columns from DIST_WIN on are 0."""
+    levels = np.require(levels, np.uint8, ("C", "W"))
+    n, height, width = levels.shape
+    metrics, results = np.zeros((n, len(METRICS)), np.float32), np.empty((n, 7), np.int64)
+    states = np.empty((n, CELLS + height * width), np.int32)
+    read_levels(levels, metrics, results, states, _workspace(height * width).board)
+    return metrics
+
+
+def solve(
+    state: NDArray[np.int32], budget: int, push_weight: int = 0, stop: NDArray[np.uint8] = NEVER
+) -> tuple[int, NDArray[np.int64], int]:
     """Solves one state.
 
     Args:
         state: int32 (4 + cells,).
         budget: the most states to expand.
         push_weight: 0 for the fewest moves, PUSH_WEIGHT for the fewest pushes and among those the fewest moves.
+        stop: uint8 (1,); the search gives up soon after 1 is written into it.
 
     Returns:
         SOLVED, UNSOLVABLE or UNKNOWN; the winning actions, int64 (length,); and how many states were expanded.
     """
     states = np.array(state[None], np.int32, order="C")
     results = np.zeros((1, 7), np.int64)
-    workspace = _search(states, push_weight, budget, results)
+    workspace = _search(states, push_weight, budget, stop, results)
     actions = np.zeros(results[0, LENGTH], np.int64)
     if results[0, STATUS] == SOLVED:
         goal, floor_count, crate_count = (int(number) for number in results[0, GOAL:LEAST_GAP])
         trace(goal, floor_count, crate_count, actions, workspace.board, workspace.pools[0], workspace.pools[4])
     return int(results[0, STATUS]), actions, int(results[0, NODES])
+
+
+def solve_any(
+    state: NDArray[np.int32], budget: int, stop: NDArray[np.uint8] = NEVER
+) -> tuple[int, NDArray[np.int64], int]:
+    """Solves one state in any way at all, which is far faster than a shortest solution where there are many crates.
+
+    Args:
+        state: int32 (4 + cells,).
+        budget: the most positions to expand.
+        stop: as in `solve`.
+
+    Returns:
+        As `solve`, but the actions need not be few.
+    """
+    states = np.array(state[None], np.int32, order="C")
+    board = np.empty((max(states.shape[1] - CELLS, len(SET_SIZES)), BOARD_COLUMNS), np.int32)
+    return search_any(states, budget, stop, MOST_MEMORY, board)
+
+
+# How many positions the solver may expand to confirm a constructed level.
+_CONFIRMING = 200_000
+# How often a level that proves too short is made anew, from another stream.
+_TRIALS = 6
+# In fewer cells than this, levels long enough are rare; asking for them would give the same few again and again.
+_ROOMY = 16
+_NEXT_STREAM = np.uint64(0xD1B54A32D192ED03)
+
+
+def construct(seeds: NDArray[np.uint64], shape: tuple[int, ...], enough: int, budget: int) -> NDArray[np.uint8]:
+    """Builds levels by playing backwards, and has the solver confirm each of them.
+
+    Args:
+        seeds: uint64 (n,), one for each level.
+        shape: the (height, width), at least (3, 3).
+        enough: the moves that a level should take; of several trials the longest is kept.
+        budget: the most states to expand for a shortest solution; where trials end without one, any will do.
+
+    Returns:
+        uint8 (n, height, width).
+    """
+    seeds = np.require(seeds, np.uint64, ("C", "W"))
+    cells = shape[0] * shape[1]
+    levels, lengths = np.empty((len(seeds), *shape), np.uint8), np.zeros(len(seeds), np.int64)
+    room = (
+        np.empty((cells, 4), np.int32),
+        np.empty(cells, np.int32),
+        np.empty((2, cells), np.uint8),
+        np.full(TABLE_SIZE, -1, np.int64),
+        np.empty(MOST_POSITIONS, np.int64),
+        np.empty(MOST_POSITIONS, np.int32),
+    )
+    if cells < _ROOMY:
+        enough = cells // 2
+    left, trial = np.arange(len(seeds)), 0
+    while len(left):
+        made = np.empty((len(left), *shape), np.uint8)
+        construct_levels(seeds[left], enough, made, *room)
+        trial += 1
+        moves = _solution_lengths(made, budget, at_any_length=trial >= _TRIALS)
+        better = moves > lengths[left]
+        levels[left[better]], lengths[left[better]] = made[better], moves[better]
+        left = np.flatnonzero(lengths < (enough if trial < _TRIALS else 1))
+        seeds = seeds + _NEXT_STREAM
+    return levels
+
+
+def _solution_lengths(levels: NDArray[np.uint8], budget: int, at_any_length: bool) -> NDArray[np.int64]:
+    """Returns the moves of the shortest solutions of valid levels, int64 (n,), 0 for none within the budget.
+
+    With `at_any_length` the levels of which the budget leaves nothing known get the moves of any solution.
+    """
+    n, cells = len(levels), levels[0].size
+    metrics, results = np.empty((n, len(METRICS)), np.float32), np.empty((n, 7), np.int64)
+    states = np.empty((n, CELLS + cells), np.int32)
+    read_levels(levels, metrics, results, states, _workspace(cells).board)
+    _search(states, 0, budget, NEVER, results)
+    lengths = results[:, LENGTH].copy()
+    if at_any_length:
+        for lane in np.flatnonzero(results[:, STATUS] == UNKNOWN):
+            lengths[lane] = len(solve_any(states[lane], _CONFIRMING)[1])
+    return lengths

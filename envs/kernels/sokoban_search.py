@@ -18,6 +18,7 @@ import numpy as np
 
 from envs.kernels import inline, kernel
 from envs.kernels.sokoban_rules import CELLS, CRATE_BIT, HEIGHT, PLAYER_CELL, SOLID_BIT, TARGET_BIT, WIDTH, neighbour
+from envs.kernels.stop import stopped
 
 SOLVED, UNSOLVABLE, UNKNOWN, NO_ROOM = range(4)
 
@@ -79,7 +80,7 @@ def _add_distances(board, count, target, width):
 
 
 @inline
-def _lay_out(states, lane, board):
+def lay_out(states, lane, board):
     """Fills the board for a state, from the player's cell outwards.
 
     Returns:
@@ -121,7 +122,7 @@ def _lay_out(states, lane, board):
 
 
 @inline
-def _frozen(board, crate_count):
+def frozen(board, crate_count):
     """Tells whether some of the crates AFTER can never move again and are not all on targets.
 
     Assumes all crates stuck and frees those that can move until nothing changes. What stays is stuck for good: the
@@ -199,7 +200,7 @@ def _slot(board, crate_count, table, boxes):
 
 
 @inline
-def _push_into(board, crate_count, place, beyond):
+def push_into(board, crate_count, place, beyond):
     """Lists AFTER, the crates with the one at a place moved; in ascending order, so that equals are equal lists."""
     for i in range(crate_count):
         board[i, AFTER] = board[i, CRATES]
@@ -242,7 +243,7 @@ def _take_least(heap):
 
 @kernel
 def search_states(
-    states, first, push_weight, budget, results, board, boxes, walks, arrangements, table, arrivals, heap
+    states, first, push_weight, budget, stop, results, board, boxes, walks, arrangements, table, arrivals, heap
 ):
     """Searches for the cheapest wins of a batch of states, from one of them on.
 
@@ -252,6 +253,7 @@ def search_states(
         push_weight: what a push costs beside its move: 0 for the fewest moves, PUSH_WEIGHT for the fewest pushes
             and then the fewest moves.
         budget: the most arrivals to expand for one state.
+        stop: uint8 (1,); searches give up once it holds 1.
         results: int64 (n, 7), filled with the columns STATUS; NODES, the arrivals expanded; GOAL, the winning arrival;
             FLOOR_COUNT and CRATE_COUNT, the cells and the crates within the player's reach; LEAST_GAP, the least sum
             over crates of the Manhattan distance to the nearest target, over the start and all arrangements kept, 0
@@ -272,7 +274,7 @@ def search_states(
     for lane in range(first, len(states)):
         if states[lane, HEIGHT] == 0:
             continue
-        count, crate_count, target_count, lost = _lay_out(states, lane, board)
+        count, crate_count, target_count, lost = lay_out(states, lane, board)
         for i in range(target_count):
             _add_distances(board, count, i, states[lane, WIDTH])
         gap = 0
@@ -282,7 +284,7 @@ def search_states(
         results[lane, FLOOR_COUNT], results[lane, CRATE_COUNT] = count, crate_count
         results[lane, LEAST_GAP], results[lane, LENGTH] = gap, 0
         bound = FAR
-        if not lost and not _frozen(board, crate_count):
+        if not lost and not frozen(board, crate_count):
             bound = _least_pushes(board, crate_count, target_count)
         if bound >= FAR:
             continue
@@ -314,7 +316,7 @@ def search_states(
                 if push_weight > 0:
                     results[lane, LENGTH] %= push_weight
                 break
-            if nodes >= budget:
+            if nodes >= budget or stopped(stop):
                 status = UNKNOWN
                 break
             nodes += 1
@@ -343,7 +345,7 @@ def search_states(
                     if cost > MOST_COST or (push_weight > 0 and cost % push_weight > MOST_WALKED):
                         cut_short = True
                         continue
-                    _push_into(board, crate_count, board[ahead, OCCUPIED] - 1, beyond)
+                    push_into(board, crate_count, board[ahead, OCCUPIED] - 1, beyond)
                     slot = _slot(board, crate_count, table, boxes)
                     after = int(table[slot])
                     if after < 0:
@@ -356,7 +358,7 @@ def search_states(
                         for i in range(crate_count):
                             boxes[after * crate_count + i] = board[i, AFTER]
                         bound = FAR
-                        if not _frozen(board, crate_count):
+                        if not frozen(board, crate_count):
                             bound = _least_pushes(board, crate_count, target_count)
                         arrangements[after, SLOT], arrangements[after, BOUND] = slot, bound
                         if bound < FAR:
@@ -382,11 +384,12 @@ def search_states(
 
         for i in range(known):
             table[arrangements[i, SLOT]] = -1
+        results[lane, NODES] = nodes
         if status == NO_ROOM:
             return lane
         if status == UNSOLVABLE and cut_short:
             status = UNKNOWN
-        results[lane, STATUS], results[lane, NODES] = status, nodes
+        results[lane, STATUS] = status
     return len(states)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from envs.kernels import inline, kernel
 from envs.kernels.maze_rules import neighbour
+from envs.kernels.stop import MOST_MEMORY, stopped
 from envs.rules import LOST, PLAYING, WON
 
 EMPTY, SOLID, PLAYER, KEY, DOOR, BAT, SCORPION, SPIDER = range(8)
@@ -450,11 +451,13 @@ def _first_nodes(player, foretold):
 
 
 @inline
-def _explore(ground, player, foretold, to_key, to_door, budget):
+def _explore(ground, player, foretold, to_key, to_door, budget, stop):
     """Searches as `search` says, where walls cut off neither key nor door."""
     door_from_key = to_door[ground[2]]
     least = to_door[player[0]] if player[2] == 1 else to_key[player[0]] + door_from_key
     nodes = _first_nodes(player, foretold)
+    # A node comes with up to 32 bytes of the table and 96 of the frontier; while either grows, it is there twice.
+    most = MOST_MEMORY // (2 * (8 * nodes.shape[1] + 128))
     used = np.int64(1)
     table = np.full(4 * nodes.shape[0], -1, np.int32)
     table[_find(table, nodes, used - 1)] = 0
@@ -475,7 +478,7 @@ def _explore(ground, player, foretold, to_key, to_door, budget):
         # A node that was reached sooner later on stands in two stacks; it is expanded from the lower one.
         if nodes[node, _CLOSED]:
             continue
-        if expanded >= budget:
+        if expanded >= budget or (expanded & 1023 == 0 and stopped(stop)) or used > most:
             return UNKNOWN, np.empty(0, np.int64), expanded
         nodes[node, _CLOSED] = 1
         expanded += 1
@@ -517,7 +520,7 @@ def _explore(ground, player, foretold, to_key, to_door, budget):
 
 
 @kernel
-def search(state, budget):
+def search(state, budget, stop):
     """Searches for the fewest ticks that win (A*, Hart 1968).
 
     A node is the player's cell, facing and key, which enemies live, and the tick; the tick is counted modulo
@@ -528,10 +531,11 @@ def search(state, budget):
     Args:
         state: int32 (n,) of a game that goes on.
         budget: the most nodes to expand.
+        stop: uint8 (1,); the search gives up soon after 1 is written into it.
 
     Returns:
-        SOLVED, UNSOLVABLE (proven) or UNKNOWN (at the budget); int64 (length,) the actions; the nodes
-        expanded.
+        SOLVED, UNSOLVABLE (proven) or UNKNOWN (at the budget, stopped, or out of memory); int64 (length,) the
+        actions; the nodes expanded.
     """
     stride = np.int64(state[WIDTH]) + 2
     padded = (np.int64(state[HEIGHT]) + 2) * stride
@@ -554,4 +558,4 @@ def search(state, budget):
     for i in range(count):
         near[i] = cells[i] >= 0 and to_key[cells[i]] >= 0
     foretold = enemy_routes(tiles, stride, cells[near], motions[near], np.int64(state[CLOCK]))
-    return _explore((tiles, stride, key, door), (place, facing, has_key), foretold, to_key, to_door, budget)
+    return _explore((tiles, stride, key, door), (place, facing, has_key), foretold, to_key, to_door, budget, stop)

@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
 from envs.games.sokoban import SokobanRules
-from envs.kernels.sokoban import measure
+from envs.kernels.sokoban import construct, measure, measure_static
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
 
@@ -39,10 +40,44 @@ class Sokoban(Problem):
     #: The most states that the solver expands for one level. On 5x5 it proved every level of up to three crates that
     #: we tried, also those that were bred to be hard for it; with more crates some are given up as unknown.
     budget: ClassVar[int] = 2_000
+    #: The least height and width of constructed levels.
+    least_side: ClassVar[int] = 3
 
     def measure(self, levels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Returns the seven metrics, float32 (n, 7)."""
         return measure(levels, self.budget)[0]
+
+    def measure_static(self, levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Returns what can be counted, float32 (n, 7); dist-win and sol-length are 0."""
+        return measure_static(levels)
+
+    def playable(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Every crate can be brought to a target, as the solver has found."""
+        return metrics[:, self.index("sol-length")] > 0
+
+    def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
+        """Builds levels by playing backwards from a solved room (Taylor and Parberry 2011).
+
+        A room of connected floor is carved, one to three targets get their crates, and from there the player walks and
+        pulls; the level begins as many moves from the win as was found. Rooms are tried until that is
+        `solution_length` moves, or some dozens have been tried. The solver has confirmed every level.
+
+        Args:
+            seeds: uint64 (n,).
+            shape: the (height, width), at least (3, 3).
+
+        Returns:
+            uint8 (n, height, width), each level with one player, one region, and one to three crates and targets.
+
+        Raises:
+            UserError: the shape is less than (3, 3).
+        """
+        if min(shape) < self.least_side:
+            raise UserError(
+                f"The constructive generator of sokoban builds levels of at least ({self.least_side}, "
+                f"{self.least_side}); got {tuple(shape)}."
+            )
+        return construct(seeds, shape, self.solution_length, self.budget)
 
     def succeeded(self, metrics: NDArray[np.float32], start_metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
         """A shortest solution of at least 18 moves; nothing else is asked."""
@@ -73,8 +108,11 @@ PROBLEM = Sokoban(
             AS_SMALL_AS_POSSIBLE,
             _longest,
             "cells between the crates and their nearest targets in the best state that the solver found",
+            play=True,
         ),
-        Metric("sol-length", 1, AS_LARGE_AS_POSSIBLE, _longest, "moves of the shortest solution, 0 without one"),
+        Metric(
+            "sol-length", 1, AS_LARGE_AS_POSSIBLE, _longest, "moves of the shortest solution, 0 without one", play=True
+        ),
     ),
     rules=SokobanRules(),
     examples=(

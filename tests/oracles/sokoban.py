@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
 
 STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1)]
@@ -83,3 +84,35 @@ def count_regions(rows):
             left -= near
             todo.extend(near)
     return regions
+
+
+def lone_pushes(floor, target):
+    """Returns the fewest pushes from each cell to a target for a lone crate, by plain search over (player, crate)."""
+    pushes = {}
+    for crate in floor:
+        starts = [(player, crate) for player in floor if player != crate]
+        costs = dict.fromkeys(starts, 0)
+        queue = deque(starts)
+        while queue:
+            (y, x), box = state = queue.popleft()
+            if box == target:
+                pushes[crate] = costs[state]
+                break
+            for dy, dx in STEPS:
+                ahead, beyond = (y + dy, x + dx), (y + 2 * dy, x + 2 * dx)
+                if ahead not in floor or (ahead == box and beyond not in floor):
+                    continue
+                after, cost = (ahead, beyond if ahead == box else box), costs[state] + (ahead == box)
+                if after not in costs or cost < costs[after]:
+                    costs[after] = cost
+                    # Walking is free: what costs nothing comes first.
+                    (queue.append if ahead == box else queue.appendleft)(after)
+    if target in floor:
+        pushes[target] = 0
+    return pushes
+
+
+def least_assignment(costs):
+    """Returns the least sum of a square table's entries, one of each row and column, by trying all."""
+    n = len(costs)
+    return min(sum(costs[i][chosen[i]] for i in range(n)) for chosen in itertools.permutations(range(n)))
