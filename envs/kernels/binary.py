@@ -41,9 +41,7 @@ def _measure_packed(levels, measured, stride, rows, words):
             if 2 * depth > longest:
                 a, b, c, d = a ^ rest_a, b ^ rest_b, c ^ rest_c, d ^ rest_d
                 start_a, start_b, start_c, start_d = first_cell(end_a, end_b, end_c, end_d)
-                depth = flood_words(
-                    start_a, start_b, start_c, start_d, a, b, c, d, none, none, none, none, packed
-                )[1]
+                depth = flood_words(start_a, start_b, start_c, start_d, a, b, c, d, none, none, none, none, packed)[1]
                 longest = max(longest, depth)
             a, b, c, d = rest_a, rest_b, rest_c, rest_d
         measured[lane, 0] = regions
