@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.construction import confirmed
+from envs.construction import confirmed, least_shape
 from envs.games.maze import DoorRules
 from envs.kernels.maze import measure_maze
 from envs.kernels.maze_construct import construct_mazes
@@ -46,6 +46,7 @@ class Maze(Problem):
 
     def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
         """Builds mazes of one region with the player and the door far apart; see `envs.kernels.maze_construct`."""
+        least_shape(self.name, shape, (3, 3))
         return confirmed(self, construct_mazes, seeds, shape)
 
 
