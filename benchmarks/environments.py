@@ -63,12 +63,13 @@ def measure_steps(step: Callable[[int], Any], lanes: int, repeats: int, seconds:
     while clock() < until:
         step(calls)
         calls += 1
-    calls = max(4 * calls // repeats, 10)
+    done, calls = calls, max(4 * calls // repeats, 10)
     rates, worst = [], 0.0
     for _ in range(repeats):
         start = before = clock()
-        for i in range(calls):
-            step(i)
+        for _ in range(calls):
+            step(done)
+            done += 1
             now = clock()
             worst = max(worst, now - before)
             before = now
