@@ -85,7 +85,7 @@ class ZeldaRules(Rules):
         "Take the key, then walk into the door. "
         "Touching an enemy is the end; your sword kills what is right in front of you."
     )
-    sprites = (*_TILES, *_POSES)
+    sprites: tuple[str, ...] = (*_TILES, *_POSES)
 
     #: What a level must have exactly one of: tiles with their names.
     needs: tuple[tuple[int, str], ...] = ((PLAYER, "player"), (KEY, "key"), (DOOR, "door"))

@@ -287,7 +287,7 @@ def spread(ground, stride, start, distances, queue):
 
 @inline
 def open_ground(level, ground, floor):
-    """Fills in the padded ground of a layout, 1 where there is floor; lists its floor, and returns how much there is."""
+    """Fills in the padded ground of a layout, 1 where there is floor; lists and counts its floor."""
     height, width = level.shape
     for cell in range(ground.size):
         ground[cell] = 0

@@ -37,9 +37,11 @@ _ENDLESS = 1 << 44
 _LEAD, _PERIOD, _TICKS, _PARENT, _ARRIVAL, _CLOSED, _PHASE, _STANCE, _ALIVE = range(9)
 _MASK_BITS = 60
 
-# What a search may take up: 64 million numbers for its nodes, and as many for where the enemies will be.
+# What a search may take up, lest a crowd of enemies make it dear: numbers for its nodes, cells of the enemies' routes,
+# and enemies that are met, node by node.
 _MOST_WORDS = 1 << 26
 _MOST_ROUTES = 1 << 26
+_MOST_MET = 1 << 26
 # How many nodes are expanded between two looks at whether to stop.
 _LOOK_EVERY = 1024
 
@@ -521,7 +523,7 @@ def _explore(ground, player, foretold, maps, budget, stop):
         if nodes[node, _CLOSED]:
             continue
         stopped = expanded % _LOOK_EVERY == 0 and stop[0] != 0
-        if stopped or expanded >= budget or used * nodes.shape[1] > _MOST_WORDS:
+        if stopped or expanded >= budget or expanded * cells.size > _MOST_MET or used * nodes.shape[1] > _MOST_WORDS:
             return UNKNOWN, np.empty(0, np.int64), expanded
         nodes[node, _CLOSED] = 1
         expanded += 1
