@@ -63,7 +63,7 @@ def confirmed(
         # Every attempt has a stream of its own; the first has the seed itself.
         build(seeds[waiting] ^ (np.array([attempt], np.uint64) * _ATTEMPT), tried)
         measured = problem.measure(tried)
-        good = ((measured[:, finite] >= low) & (measured[:, finite] <= high)).all(axis=1)
+        good = np.all((measured[:, finite] >= low) & (measured[:, finite] <= high), axis=1, keepdims=True)[:, 0]
         if wanted is not None:
             good &= wanted(measured)
         if problem.rules is not None:

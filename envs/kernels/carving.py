@@ -201,7 +201,7 @@ def _join_regions(level, cells, queue, origins):
         for cell in range(cells.size):
             origins[cell] = -1
         head, end = 0, tail
-        found = -1
+        found = np.int64(-1)
         while head < end and found < 0:
             here = np.int64(queue[head])
             head += 1

@@ -63,7 +63,7 @@ def _measure_any_size(levels, measured, cells, marks, queue):
         for y in range(height):
             for x in range(width):
                 tile = levels[lane, y, x]
-                cells[(y + 1) * stride + x + 1] = 1 << tile
+                cells[(y + 1) * stride + x + 1] = 1 << np.int64(tile)
                 doors += tile == DOOR
                 if tile == PLAYER:
                     players += 1

@@ -118,7 +118,7 @@ def _measure_any_size(levels, measured, cells, marks, queue):
             for x in range(width):
                 cell += 1
                 tile = levels[lane, y, x]
-                cells[cell] = 1 << tile
+                cells[cell] = 1 << np.int64(tile)
                 counts[tile] += 1
                 places[tile] = cell
         enemies = counts[BAT] + counts[SCORPION] + counts[SPIDER]
