@@ -2,6 +2,7 @@
 
     python -m benchmarks.environments
     python -m benchmarks.environments tilewright/binary-narrow-v0 tilewright/zelda-turtle-v0 --lanes 1 1024
+    python -m benchmarks.environments tilewright/maze-wide-v0 --shape 64 64 --lanes 256
     python -m benchmarks.environments --solver
     python -m benchmarks.environments --out speed.md --out speed.json
 
@@ -22,7 +23,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,13 @@ def measure_steps(step: Callable[[int], Any], lanes: int, repeats: int, seconds:
     while clock() < until:
         step(calls)
         calls += 1
-    calls = max(4 * calls // repeats, 10)
+    done, calls = calls, max(4 * calls // repeats, 10)
     rates, worst = [], 0.0
     for _ in range(repeats):
         start = before = clock()
-        for i in range(calls):
-            step(i)
+        for _ in range(calls):
+            step(done)
+            done += 1
             now = clock()
             worst = max(worst, now - before)
             before = now
@@ -75,26 +77,55 @@ def measure_steps(step: Callable[[int], Any], lanes: int, repeats: int, seconds:
     return statistics.median(rates), 1000 * worst
 
 
-def measure_environment(environment_id: str, lanes: int, repeats: int, seconds: float) -> Result:
-    """Measures a batch made by `gymnasium.make_vec`."""
-    start = time.perf_counter()
-    environment = gymnasium.make_vec(environment_id, num_envs=lanes)
+def options_for(shape: Sequence[int] | None) -> dict[str, Any]:
+    """Returns the options of an environment whose levels have a shape; None stands for the default one."""
+    return {} if shape is None else {"shape": tuple(shape)}
+
+
+def named(environment_id: str, shape: Sequence[int] | None) -> str:
+    """Returns an environment's id, followed by its levels' shape where it is not the default one."""
+    return environment_id if shape is None else f"{environment_id} ({' x '.join(map(str, shape))})"
+
+
+def random_actions(environment: gymnasium.vector.VectorEnv, lanes: int) -> Callable[[int], NDArray[np.int64]]:
+    """Returns the random actions of step 0, 1, 2..., drawn beforehand.
+
+    One round of steps after the other, each lane does what its neighbour did the round before: the same edits again and
+    again would soon change nothing, and levels that do not change are not measured.
+    """
     environment.action_space.seed(0)
-    actions = [environment.action_space.sample() for _ in range(256)]
+    steps = max(256, 16_384 // lanes)
+    drawn = np.stack([environment.action_space.sample() for _ in range(steps)])
+    twice = np.concatenate([drawn, drawn], axis=1)
+
+    def actions(step: int) -> NDArray[np.int64]:
+        first = step // steps % lanes
+        return twice[step % steps, first : first + lanes]
+
+    return actions
+
+
+def measure_environment(
+    environment_id: str, lanes: int, repeats: int, seconds: float, shape: Sequence[int] | None = None
+) -> Result:
+    """Measures a batch made by `gymnasium.make_vec`; the shape is that of its levels, None for the default."""
+    start = time.perf_counter()
+    environment = gymnasium.make_vec(environment_id, num_envs=lanes, **options_for(shape))
+    actions = random_actions(environment, lanes)
     environment.reset(seed=0)
     # Long enough for every kernel, those of automatic resets among them, to have been called.
     for i in range(400 if lanes == 1 else 40):
-        environment.step(actions[i % 256])
+        environment.step(actions(i))
     warm_up = time.perf_counter() - start
-    rate, worst = measure_steps(lambda i: environment.step(actions[i % 256]), lanes, repeats, seconds)
+    rate, worst = measure_steps(lambda i: environment.step(actions(i)), lanes, repeats, seconds)
     environment.close()
-    return Result(environment_id, lanes, rate, worst, warm_up)
+    return Result(named(environment_id, shape), lanes, rate, worst, warm_up)
 
 
-def measure_single(environment_id: str, repeats: int, seconds: float) -> Result:
+def measure_single(environment_id: str, repeats: int, seconds: float, shape: Sequence[int] | None = None) -> Result:
     """Measures a single environment made by `gymnasium.make`, which is reset after each episode."""
     start = time.perf_counter()
-    environment = gymnasium.make(environment_id)
+    environment = gymnasium.make(environment_id, **options_for(shape))
     environment.action_space.seed(0)
     actions = [environment.action_space.sample() for _ in range(256)]
     environment.reset(seed=0)
@@ -109,7 +140,7 @@ def measure_single(environment_id: str, repeats: int, seconds: float) -> Result:
     warm_up = time.perf_counter() - start
     rate, worst = measure_steps(step, 1, repeats, seconds)
     environment.close()
-    return Result(f"{environment_id} (gymnasium.make)", 1, rate, worst, warm_up)
+    return Result(f"{named(environment_id, shape)}, by gymnasium.make", 1, rate, worst, warm_up)
 
 
 def valid_levels(levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -201,6 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ids", nargs="*", help="environment ids; none means all of them")
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 64, 1024], help="how many levels side by side")
+    parser.add_argument("--shape", type=int, nargs="+", metavar="SIZE", help="of the levels: height and width")
     parser.add_argument("--repeats", type=int, default=5, help="of how many repeats the median is taken; at least 5")
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long the repeats take together")
     parser.add_argument("--single", action="store_true", help="measure gymnasium.make as well")
@@ -214,6 +246,8 @@ def main() -> None:
     for path in options.out:
         if path.suffix not in (".md", ".json"):
             parser.error(f"--out writes .md and .json files; got {path}")
+    if options.shape is not None and options.solver:
+        parser.error("--solver measures levels of the default shape: leave --shape out")
     if options.repeats < 5 or min(options.lanes) < 1 or options.seconds <= 0:
         parser.error("--repeats must be at least 5, --lanes at least 1 and --seconds above 0")
 
@@ -224,10 +258,12 @@ def main() -> None:
     if options.ids or not options.solver:
         for name in options.ids or known:
             for lanes in options.lanes:
-                results.append(measure_environment(name, lanes, options.repeats, options.seconds))
-                print(f"{name}, {lanes} lanes: {results[-1].steps_per_second:,.0f} steps/s", flush=True)
+                results.append(measure_environment(name, lanes, options.repeats, options.seconds, options.shape))
+                print(
+                    f"{results[-1].environment}, {lanes} lanes: {results[-1].steps_per_second:,.0f} steps/s", flush=True
+                )
             if options.single:
-                results.append(measure_single(name, options.repeats, options.seconds))
+                results.append(measure_single(name, options.repeats, options.seconds, options.shape))
     print(table(results))
     for path in options.out:
         write(path, results)

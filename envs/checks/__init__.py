@@ -9,7 +9,15 @@ nothing where all is well:
 
 from envs.checks.compare import CheckError, difference
 from envs.checks.environments import check_vector_env
-from envs.checks.problems import check_problem
+from envs.checks.problems import check_construction, check_problem, constructs
 from envs.checks.representations import check_representation
 
-__all__ = ["CheckError", "check_problem", "check_representation", "check_vector_env", "difference"]
+__all__ = [
+    "CheckError",
+    "check_construction",
+    "check_problem",
+    "check_representation",
+    "check_vector_env",
+    "constructs",
+    "difference",
+]

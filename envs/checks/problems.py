@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from envs.art import sprite_names
 from envs.checks.compare import ALMOST_ONE, difference, require
+from envs.errors import UserError
 from envs.problem import Metric, Problem, Shape
 from envs.rules import PLAYING, WON, Rules, Solution
 from envs.suite import get_problem
@@ -25,7 +26,7 @@ def check_problem(problem: str | Problem, *, seed: int = 0, levels_per_shape: in
     ones, each level by itself, in any order, without changing its input; that the hand-checked examples measure and
     solve as they say; that random start levels depend on nothing but their uniforms; that text round-trips; and, for
     playable problems, that the solver's actions, replayed by the rules, win, and that a level that cannot be started
-    is "unsolvable".
+    is "unsolvable". A constructive generator is checked as `check_construction` says.
 
     Args:
         problem: a problem or its name.
@@ -48,6 +49,83 @@ def check_problem(problem: str | Problem, *, seed: int = 0, levels_per_shape: in
                 for level in levels[: max(1, levels_per_shape // 4)]:
                     _check_play(task, task.rules, level, task.rules.solve(level, budget))
     _check_examples(task)
+    if constructs(task):
+        check_construction(task, seed=seed, count=max(2, levels_per_shape // 2))
+
+
+def constructs(problem: str | Problem) -> bool:
+    """Tells whether a problem has a constructive generator: whether its class overrides `Problem.construct`."""
+    return type(get_problem(problem)).construct is not Problem.construct
+
+
+def check_construction(problem: str | Problem, *, seed: int = 0, count: int = 8) -> None:
+    """Checks that a problem's constructive generator keeps the contract of `Problem.construct`.
+
+    It holds, for the default shape and two others, that levels are uint8 of the right shape and valid; that each
+    depends on nothing but its own seed and the shape; that seeds are left alone; that most levels differ from one
+    another; that `playable` takes them for playable; and, where there are rules of play, that the solver solves every
+    one and its actions, replayed, win. A shape other than the default may be refused with a UserError, as long as two
+    of those that are tried are not.
+
+    Args:
+        problem: a problem that has a constructive generator, or its name.
+        seed: of the levels' seeds.
+        count: how many levels to build of each shape, at least 2.
+
+    Raises:
+        CheckError: something does not hold.
+    """
+    task = get_problem(problem)
+    generator = np.random.default_rng(seed)
+    worked = 0
+    for shape in _construction_shapes(task):
+        seeds = generator.integers(0, np.iinfo(np.uint64).max, count, np.uint64, endpoint=True)
+        seeds[0], seeds[-1] = 0, np.iinfo(np.uint64).max
+        try:
+            levels = task.construct(seeds.copy(), shape)
+        except UserError as refusal:
+            require(shape != task.default_shape, f"{task.name} cannot be constructed in its default shape: {refusal}")
+            continue
+        _check_constructed(task, seeds, shape, levels)
+        worked += 1
+        if worked > 2:
+            return
+    require(worked > 2, f"{task.name} can be constructed in {worked} of the shapes {_construction_shapes(task)} only.")
+
+
+def _construction_shapes(task: Problem) -> list[Shape]:
+    """Returns the default shape first, and then others that a generator can be expected to build."""
+    default = task.default_shape
+    turned = tuple(max(size, least) for size, least in zip(reversed(default), task.smallest_shape, strict=True))
+    wider, higher = (*default[:-1], default[-1] + 5), (default[0] + 3, *default[1:])
+    return list(dict.fromkeys([default, turned, tuple(size + 3 for size in default), wider, higher]))
+
+
+def _check_constructed(task: Problem, seeds: NDArray[np.uint64], shape: Shape, levels: NDArray[np.uint8]) -> None:
+    name = f"{task.name}'s constructed levels of shape {shape}"
+    require(
+        levels.shape == (len(seeds), *shape) and levels.dtype == np.uint8,
+        f"{name} must be uint8 {(len(seeds), *shape)}; they are {levels.dtype} {levels.shape}.",
+    )
+    require(levels.max() < len(task.tiles), f"{name} hold tile {levels.max()}; the last one is {len(task.tiles) - 1}.")
+    kept, given = levels.copy(), seeds.copy()
+    again = task.construct(given, shape)
+    require(difference(given, seeds) is None, f"{name} change the seeds that they are made from.")
+    found = difference(kept, again)
+    require(found is None, f"{name} differ between two calls with the same seeds: {found}.")
+    found = difference(kept[::-1], task.construct(seeds[::-1].copy(), shape))
+    require(found is None, f"{name} depend on their order: {found}.")
+    found = difference(kept[-1:], task.construct(seeds[-1:], shape))
+    require(found is None, f"{name} depend on the other levels of the batch: {found}.")
+    different = len(np.unique(kept.reshape(len(kept), -1), axis=0))
+    require(2 * different > len(kept), f"{name} are not diverse: {different} different ones of {len(kept)} were built.")
+    playable = task.playable(task.measure(kept))
+    for i, level in enumerate(kept):
+        require(bool(playable[i]), f"{name}: by its metrics, this one is not playable: {task.text(level)}.")
+        if task.rules is not None:
+            solution = task.rules.solve(level)
+            require(solution.solved, f"{name}: the solver says {solution.status!r} on {task.text(level)}.")
+            _check_play(task, task.rules, level, solution)
 
 
 def _check_declaration(task: Problem) -> None:
@@ -183,10 +261,11 @@ def _check_measuring(task: Problem, levels: NDArray[np.uint8], name: str, genera
         require(np.array_equal(shuffled, measured[order]), f"{where}: the values depend on the order of the levels.")
         if what == "measure":
             succeeded = task.succeeded(measured, measured[::-1])
-            require(
-                succeeded.shape == (len(levels),) and succeeded.dtype == np.bool_,
-                f"{name}: succeeded must return bool ({len(levels)},); it returns {succeeded.dtype} {succeeded.shape}.",
-            )
+            for judge, verdicts in (("succeeded", succeeded), ("playable", task.playable(measured))):
+                require(
+                    verdicts.shape == (len(levels),) and verdicts.dtype == np.bool_,
+                    f"{name}: {judge} must return bool ({len(levels)},); it returns {verdicts.dtype} {verdicts.shape}.",
+                )
 
 
 def _check_text(task: Problem, levels: NDArray[np.uint8]) -> None:

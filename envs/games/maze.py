@@ -1,4 +1,4 @@
-"""The maze walk: play for levels of empty and solid cells."""
+"""The maze walk: from one end of the longest path to the other, or from the player to the door."""
 
 from __future__ import annotations
 
@@ -7,10 +7,33 @@ from numpy.typing import NDArray
 
 from envs.errors import UserError
 from envs.kernels import maze_rules
-from envs.kernels.stop import flag
-from envs.rules import PLAYING, WON, Rules, Solution
+from envs.rules import PLAYING, WON, Rules, Solution, Status
 
 _FLOOR, _WALL, _PLAYER, _FLAG = range(4)
+_STATUS: dict[int, Status] = {
+    maze_rules.SOLVED: "solved",
+    maze_rules.UNSOLVABLE: "unsolvable",
+    maze_rules.UNKNOWN: "unknown",
+}
+_NEVER = np.zeros(1, np.uint8)
+
+
+def wrong_counts(level: NDArray[np.uint8], things: tuple[tuple[int, str], ...]) -> str | None:
+    """Says which things a level does not have exactly one of, or None where it has.
+
+    Args:
+        level: uint8 (height, width).
+        things: tiles with their names.
+    """
+    wrong = []
+    for tile, name in things:
+        count = int((level == tile).sum())
+        if count != 1:
+            wrong.append((f"{count} {name}{'' if count == 1 else 's'}", f"1 {name}"))
+    if not wrong:
+        return None
+    has, needed = (" and ".join(names) for names in zip(*wrong, strict=True))
+    return f"it has {has}; exactly {needed} {'is' if len(wrong) == 1 else 'are'} needed"
 
 
 class MazeRules(Rules):
@@ -36,15 +59,19 @@ class MazeRules(Rules):
         """Returns the state at the beginning of a level.
 
         Raises:
-            UserError: the level has no empty cell.
+            UserError: the level cannot be started.
         """
         trouble = self.problem_with(level)
         if trouble:
             raise UserError(f"This level cannot be walked: {trouble}.")
         padded = (level.shape[0] + 2) * (level.shape[1] + 2)
         state = np.zeros(maze_rules.HEADER + padded, np.int32)
-        maze_rules.begin(np.ascontiguousarray(level, np.uint8), state)
+        self._begin(np.ascontiguousarray(level, np.uint8), state)
         return state
+
+    def _begin(self, level: NDArray[np.uint8], state: NDArray[np.int32]) -> None:
+        """Fills in the state, int32 and all zero, at the beginning of a level."""
+        maze_rules.begin(level, state)
 
     def step(self, state: NDArray[np.int32], action: int) -> NDArray[np.int32]:
         """Returns the state after one action, as a new array.
@@ -78,7 +105,7 @@ class MazeRules(Rules):
         Args:
             state: int32 (n,), as `start` and `step` return it.
             budget: the most cells to expand; None means `default_budget`.
-            stop: uint8 (1,); the search gives up soon after 1 is written into it.
+            stop: uint8 (1,); once another thread writes 1 into it, the search ends soon, as at its budget.
 
         Raises:
             UserError: the budget is less than 1.
@@ -86,5 +113,24 @@ class MazeRules(Rules):
         if budget is not None and budget < 1:
             raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
         most = self.default_budget if budget is None else budget
-        reached, actions, nodes = maze_rules.shortest(state, most, flag(stop))
-        return Solution("solved" if reached else "unknown", actions, int(nodes))
+        verdict, actions, nodes = maze_rules.shortest(state, most, _NEVER if stop is None else stop)
+        return Solution(_STATUS[verdict], actions, int(nodes))
+
+
+class DoorRules(MazeRules):
+    """Walk from the player to the door.
+
+    Tile 0 is floor, tile 1 is wall, tile 2 is the player and tile 3 is the door, which stands open. A level needs
+    exactly one player and one door. A wall stops the walker; nothing loses the game.
+    """
+
+    description = "Walk through the maze to the door. You cannot lose, but there are dead ends."
+    sprites = ("floor", "wall", "player", "door-open")
+
+    def problem_with(self, level: NDArray[np.uint8]) -> str | None:
+        """Returns why a level cannot be started, or None: it needs one player and one door."""
+        return wrong_counts(level, ((_PLAYER, "player"), (_FLAG, "door")))
+
+    def _begin(self, level: NDArray[np.uint8], state: NDArray[np.int32]) -> None:
+        """Fills in the state, int32 and all zero, at the beginning of a level."""
+        maze_rules.begin_at_player(level, state)

@@ -6,16 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import UserError
+from envs.games.maze import wrong_counts
 from envs.kernels import zelda_rules
-from envs.kernels.stop import flag
 from envs.kernels.zelda_rules import (
     DOOR,
     DOOR_CELL,
     ENEMIES,
     FACING,
     HAS_KEY,
+    HAS_TREASURE,
     HEADER,
     HEIGHT,
+    HELD,
     KEY,
     KEY_CELL,
     OUTCOME,
@@ -23,13 +25,23 @@ from envs.kernels.zelda_rules import (
     PLAYER,
     SOLID,
     STRUCK,
+    TREASURE,
+    TREASURE_CELL,
     UNKNOWN,
     UNSOLVABLE,
     WIDTH,
 )
 from envs.rules import PLAYING, WON, Rules, Solution, Status
 
-_FACING_SPRITES, _SWORD_SPRITES, _OPEN_DOOR = 8, 12, 16
+_NEVER = np.zeros(1, np.uint8)
+_TILES = ("floor", "wall", "player", "key", "door", "bat", "scorpion", "spider")
+_POSES = (
+    *("player-up", "player-down", "player-left", "player-right"),
+    *("sword-up", "sword-down", "sword-left", "sword-right"),
+    "door-open",
+)
+# Where the poses of the player, those of the sword and the open door stand among these.
+_FACING_POSES, _SWORD_POSES, _OPEN_POSE = 0, 4, 8
 
 
 class ZeldaRules(Rules):
@@ -73,30 +85,20 @@ class ZeldaRules(Rules):
         "Take the key, then walk into the door. "
         "Touching an enemy is the end; your sword kills what is right in front of you."
     )
-    sprites = (
-        *("floor", "wall", "player", "key", "door", "bat", "scorpion", "spider"),
-        *("player-up", "player-down", "player-left", "player-right"),
-        *("sword-up", "sword-down", "sword-left", "sword-right"),
-        "door-open",
-    )
+    sprites: tuple[str, ...] = (*_TILES, *_POSES)
+
+    #: What a level must have exactly one of: tiles with their names.
+    needs: tuple[tuple[int, str], ...] = ((PLAYER, "player"), (KEY, "key"), (DOOR, "door"))
 
     def problem_with(self, level: NDArray[np.uint8]) -> str | None:
-        """Returns why a level cannot be started, or None: it needs one player, one key and one door."""
-        wrong = []
-        for tile, name in ((PLAYER, "player"), (KEY, "key"), (DOOR, "door")):
-            count = int((level == tile).sum())
-            if count != 1:
-                wrong.append((f"{count} {name}{'' if count == 1 else 's'}", f"1 {name}"))
-        if not wrong:
-            return None
-        has, needed = (" and ".join(names) for names in zip(*wrong, strict=True))
-        return f"it has {has}; exactly {needed} {'is' if len(wrong) == 1 else 'are'} needed"
+        """Returns why a level cannot be started, or None: it needs exactly one of each of `needs`."""
+        return wrong_counts(level, self.needs)
 
     def start(self, level: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Returns the state at the beginning of a level.
 
         Raises:
-            UserError: the level does not have exactly one player, one key and one door.
+            UserError: the level does not have exactly one of each of `needs`.
         """
         trouble = self.problem_with(level)
         if trouble:
@@ -125,18 +127,23 @@ class ZeldaRules(Rules):
         """Returns what a player sees: uint8 (height, width), indices into `sprites`.
 
         Enemies hide what they stand on, also the player whom they caught. A sword that was just swung shows
-        on floor and on the key. The door stands open while the key is held.
+        on floor and on what lies there. The door stands open once it lets through.
         """
         rows, columns = state[HEIGHT] + 2, state[WIDTH] + 2
         padded = rows * columns
+        poses = len(self.sprites) - len(_POSES)
+        open_door = poses + _OPEN_POSE
         board = state[HEADER : HEADER + padded].astype(np.uint8)
-        if state[HAS_KEY]:
+        if state[HELD] & HAS_KEY:
             board[state[KEY_CELL]] = 0
-            board[state[DOOR_CELL]] = _OPEN_DOOR
+        if state[HELD] & HAS_TREASURE and state[TREASURE_CELL] >= 0:
+            board[state[TREASURE_CELL]] = 0
+        if state[HELD] == HAS_KEY | HAS_TREASURE:
+            board[state[DOOR_CELL]] = open_door
         struck = state[STRUCK]
-        if struck >= 0 and board[struck] not in (SOLID, DOOR, _OPEN_DOOR):
-            board[struck] = _SWORD_SPRITES + state[FACING]
-        board[state[PLACE]] = _FACING_SPRITES + state[FACING]
+        if struck >= 0 and board[struck] not in (SOLID, DOOR, open_door):
+            board[struck] = poses + _SWORD_POSES + state[FACING]
+        board[state[PLACE]] = poses + _FACING_POSES + state[FACING]
         cells = state[HEADER + padded : HEADER + padded + state[ENEMIES]]
         kinds = state[HEADER + 2 * padded : HEADER + 2 * padded + state[ENEMIES]] // 4
         board[cells[cells >= 0]] = kinds[cells >= 0]
@@ -147,13 +154,13 @@ class ZeldaRules(Rules):
     ) -> Solution:
         """Finds the fewest ticks that win from any state of a game.
 
-        A level is proven unsolvable by a key or a door that walls cut off, or by exhausting the states, of which there
+        A level is proven unsolvable by walls that cut off what is needed, or by exhausting the states, of which there
         are finitely many because the enemies' motion repeats.
 
         Args:
             state: int32 (n,), as `start` and `step` return it.
             budget: the most states to expand; None means `default_budget`.
-            stop: uint8 (1,); the search gives up soon after 1 is written into it.
+            stop: uint8 (1,); once another thread writes 1 into it, the search ends soon, as at its budget.
 
         Raises:
             UserError: the budget is less than 1.
@@ -163,10 +170,26 @@ class ZeldaRules(Rules):
         if state[OUTCOME] != PLAYING:
             return Solution("solved" if state[OUTCOME] == WON else "unsolvable")
         most = self.default_budget if budget is None else budget
-        verdict, actions, nodes = zelda_rules.search(state, most, flag(stop))
+        verdict, actions, nodes = zelda_rules.search(state, most, _NEVER if stop is None else stop)
         status: Status = "solved"
         if verdict == UNSOLVABLE:
             status = "unsolvable"
         elif verdict == UNKNOWN:
             status = "unknown"
         return Solution(status, actions, int(nodes))
+
+
+class DungeonRules(ZeldaRules):
+    """Take the key and the treasure, in either order, and leave by the door.
+
+    Everything is as in `ZeldaRules`, which this derives from, with one tile more: 8 treasure. A level needs exactly
+    one of it. It is taken by entering its cell, enemies pass over it, and the door stays a wall until both the key
+    and the treasure are held.
+    """
+
+    description = (
+        "Take the key and the treasure, then walk into the door. "
+        "Touching an enemy is the end; your sword kills what is right in front of you."
+    )
+    sprites = (*_TILES, "treasure-chest", *_POSES)
+    needs = (*ZeldaRules.needs, (TREASURE, "treasure"))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from envs.kernels import inline, kernel
 from envs.kernels.grid import flood, workspace
-from envs.kernels.packed import first_cell, flood_words, pack, packing, room
+from envs.kernels.packed import first_cell, flood_words, layout, pack, packing, room
 
 
 @inline
@@ -24,10 +24,10 @@ def _open_cells(level, cells):
 
 @kernel
 def _measure_packed(levels, measured, stride, rows, words):
-    # A constant would have the flood compiled for constants.
-    none = np.int64(0)
+    none = np.uint64(0)
+    packed = layout(stride, rows)
     for lane in range(levels.shape[0]):
-        pack(levels[lane], 1, stride, rows, words)
+        pack(levels[lane], np.uint64(1), stride, rows, words)
         a, b, c, d = words[0], words[1], words[2], words[3]
         regions = 0
         longest = 0
@@ -35,15 +35,13 @@ def _measure_packed(levels, measured, stride, rows, words):
             regions += 1
             start_a, start_b, start_c, start_d = first_cell(a, b, c, d)
             _, depth, end_a, end_b, end_c, end_d, rest_a, rest_b, rest_c, rest_d = flood_words(
-                start_a, start_b, start_c, start_d, a, b, c, d, none, none, none, none, stride, rows
+                start_a, start_b, start_c, start_d, a, b, c, d, none, none, none, none, packed
             )
             # Any two cells of a region can be joined by way of its first: most regions need no second flood.
             if 2 * depth > longest:
                 a, b, c, d = a ^ rest_a, b ^ rest_b, c ^ rest_c, d ^ rest_d
                 start_a, start_b, start_c, start_d = first_cell(end_a, end_b, end_c, end_d)
-                depth = flood_words(
-                    start_a, start_b, start_c, start_d, a, b, c, d, none, none, none, none, stride, rows
-                )[1]
+                depth = flood_words(start_a, start_b, start_c, start_d, a, b, c, d, none, none, none, none, packed)[1]
                 longest = max(longest, depth)
             a, b, c, d = rest_a, rest_b, rest_c, rest_d
         measured[lane, 0] = regions
@@ -63,8 +61,9 @@ def _measure_any_size(levels, measured, cells, queue):
                 start = (y + 1) * stride + x + 1
                 if cells[start] == 1:
                     regions += 1
-                    size, _, end = flood(cells, stride, start, 1, 2, queue)
-                    if size - 1 > longest:
+                    size, depth, end = flood(cells, stride, start, 1, 2, queue)
+                    # Any two cells of a region can be joined by way of its first: most need no second flood.
+                    if size - 1 > longest and 2 * depth > longest:
                         _, length, _ = flood(cells, stride, end, 2, 3, queue)
                         longest = max(longest, length)
         measured[lane, 0] = regions

@@ -10,10 +10,15 @@ import numpy as np
 
 from envs.kernels import inline, kernel
 from envs.kernels.grid import flood
-from envs.kernels.stop import stopped
 
 HEIGHT, WIDTH, WALKER, GOAL, HEADER = range(5)
 LEFT = 2
+
+#: What `shortest` finds out.
+SOLVED, UNSOLVABLE, UNKNOWN = range(3)
+
+# How many cells are expanded between two looks at whether to stop.
+_LOOK_EVERY = 1024
 
 
 @inline
@@ -56,6 +61,27 @@ def begin(level, state):
 
 
 @kernel
+def begin_at_player(level, state):
+    """Writes the state at the start of a maze that says where to begin and where to end.
+
+    Args:
+        level: uint8 (height, width) with one player (tile 2) and one door (tile 3); tile 1 is solid.
+        state: int32 (4 + padded cells,), all zero; filled in.
+    """
+    height, width = level.shape
+    state[HEIGHT] = height
+    state[WIDTH] = width
+    for y in range(height):
+        for x in range(width):
+            cell = (y + 1) * (width + 2) + x + 1
+            state[HEADER + cell] = level[y, x] != 1
+            if level[y, x] == 2:
+                state[WALKER] = cell
+            elif level[y, x] == 3:
+                state[GOAL] = cell
+
+
+@kernel
 def step(state, action, after):
     """Writes the state after one action; a wall stops the walker, and the goal keeps it.
 
@@ -74,15 +100,16 @@ def step(state, action, after):
 
 @kernel
 def shortest(state, budget, stop):
-    """Finds a shortest way from the walker to the goal, which are in one region.
+    """Finds a shortest way from the walker to the goal.
 
     Args:
         state: int32 (n,).
         budget: the most cells to expand.
-        stop: uint8 (1,); the search gives up once it holds 1.
+        stop: uint8 (1,), which is looked at now and then: not 0 gives up.
 
     Returns:
-        Whether the goal was reached; int64 (length,) the actions; and the cells expanded.
+        SOLVED, UNSOLVABLE (there is no way) or UNKNOWN (at the budget, or stopped); int64 (length,) the actions; and
+        the cells expanded.
     """
     stride = state[WIDTH] + 2
     padded = (state[HEIGHT] + 2) * stride
@@ -94,8 +121,10 @@ def shortest(state, budget, stop):
     head = 0
     tail = 1
     while distances[start] < 0:
-        if head >= budget or (head & 1023 == 0 and stopped(stop)):
-            return False, np.empty(0, np.int64), head
+        if head == tail:
+            return UNSOLVABLE, np.empty(0, np.int64), head
+        if head >= budget or (head % _LOOK_EVERY == 0 and stop[0] != 0):
+            return UNKNOWN, np.empty(0, np.int64), head
         cell = queue[head]
         head += 1
         for direction in range(4):
@@ -113,4 +142,4 @@ def shortest(state, budget, stop):
                 actions[i] = direction
                 cell = beside
                 break
-    return True, actions, head
+    return SOLVED, actions, head

@@ -1,7 +1,7 @@
-"""One tick of zelda, and an exact search for the fewest ticks that win.
+"""One tick of zelda or of a dungeon with a treasure, and an exact search for the fewest ticks that win.
 
 A state is one int32 vector: the header below; the padded level (see `envs.kernels.grid`), in which only
-walls, key and door remain; the cells of the enemies, -1 for a dead one; and their motions, `4 * tile +
+walls, key, door and treasure remain; the cells of the enemies, -1 for a dead one; and their motions, `4 * tile +
 heading`. The enemies stand in the row-major order of where they began, and both their blocks have room for
 one in every padded cell.
 
@@ -15,12 +15,16 @@ import numpy as np
 
 from envs.kernels import inline, kernel
 from envs.kernels.maze_rules import neighbour
-from envs.kernels.stop import MOST_MEMORY, stopped
 from envs.rules import LOST, PLAYING, WON
 
-EMPTY, SOLID, PLAYER, KEY, DOOR, BAT, SCORPION, SPIDER = range(8)
+EMPTY, SOLID, PLAYER, KEY, DOOR, BAT, SCORPION, SPIDER, TREASURE = range(9)
 UP, DOWN, LEFT, RIGHT, SWORD, WAIT = range(6)
-HEIGHT, WIDTH, PLACE, FACING, HAS_KEY, STRUCK, OUTCOME, CLOCK, KEY_CELL, DOOR_CELL, ENEMIES, HEADER = range(12)
+HEIGHT, WIDTH, PLACE, FACING, HELD, STRUCK, OUTCOME, CLOCK = range(8)
+KEY_CELL, DOOR_CELL, TREASURE_CELL, ENEMIES, HEADER = range(8, 13)
+
+#: What is held, as bits; the door opens to who holds both. Without a treasure, it counts as held from the start.
+HAS_KEY, HAS_TREASURE = 1, 2
+_ALL = HAS_KEY | HAS_TREASURE
 
 #: What `search` finds out.
 SOLVED, UNSOLVABLE, UNKNOWN = range(3)
@@ -32,6 +36,14 @@ _ENDLESS = 1 << 44
 # columns are the mask of the living enemies.
 _LEAD, _PERIOD, _TICKS, _PARENT, _ARRIVAL, _CLOSED, _PHASE, _STANCE, _ALIVE = range(9)
 _MASK_BITS = 60
+
+# What a search may take up, lest a crowd of enemies make it dear: numbers for its nodes, cells of the enemies' routes,
+# and enemies that are met, node by node.
+_MOST_WORDS = 1 << 26
+_MOST_ROUTES = 1 << 26
+_MOST_MET = 1 << 26
+# How many nodes are expanded between two looks at whether to stop.
+_LOOK_EVERY = 1024
 
 
 @inline
@@ -125,15 +137,15 @@ def move_enemy(tiles, stride, cell, motion, clock):
 def tick(ground, player, action, cells, next_cells):
     """Plays one tick. This is the only place that knows what a tick does; play and search both call it.
 
-    1. The player acts: turns and walks, strikes, or waits. Entering the key's cell takes the key.
+    1. The player acts: turns and walks, strikes, or waits. Entering the key's or the treasure's cell takes it.
     2. A strike kills every enemy in the faced cell.
     3. The other enemies go to their next cells.
     4. The player loses by sharing a cell with a living enemy, or by having changed places with one.
-    5. Otherwise the player wins by standing in the door, which only opens to the key.
+    5. Otherwise the player wins by standing in the door, which only opens to who holds everything.
 
     Args:
-        ground: the padded level, its width, the key's cell and the door's cell.
-        player: the player's cell, where the player looks (0 to 3), and 1 once the key is taken, else 0.
+        ground: the padded level, its width, and the cells of the key, the treasure (-1 for none) and the door.
+        player: the player's cell, where the player looks (0 to 3), and what is held.
         action: 0 to 5.
         cells: int (k,), the enemies' cells, negative for those out of the game.
         next_cells: int (k,), where each enemy will be after this tick, if it lives.
@@ -142,8 +154,8 @@ def tick(ground, player, action, cells, next_cells):
         The player as above; the cell that was struck, or -1; and the outcome. The caller removes the enemies
         whose cell was struck.
     """
-    tiles, stride, key, door = ground
-    place, facing, has_key = player
+    tiles, stride, key, treasure, door = ground
+    place, facing, held = player
     target = place
     struck = -1
     if action == SWORD:
@@ -151,10 +163,12 @@ def tick(ground, player, action, cells, next_cells):
     elif action != WAIT:
         facing = action
         ahead = neighbour(place, stride, action)
-        if is_free(tiles, ahead) or (ahead == door and has_key == 1):
+        if is_free(tiles, ahead) or (ahead == door and held == _ALL):
             target = ahead
             if target == key:
-                has_key = 1
+                held |= HAS_KEY
+            if target == treasure:
+                held |= HAS_TREASURE
     outcome = WON if target == door else PLAYING
     for i in range(cells.size):
         cell = cells[i]
@@ -163,16 +177,16 @@ def tick(ground, player, action, cells, next_cells):
             if after == target or (after == place and cell == target):
                 outcome = LOST
                 break
-    return (target, facing, has_key), struck, outcome
+    return (target, facing, held), struck, outcome
 
 
 @kernel
 def begin(level, state):
-    """Writes the state at the start of a level with one player, one key and one door.
+    """Writes the state at the start of a level with one player, one key, one door and at most one treasure.
 
     Args:
         level: uint8 (height, width).
-        state: int32 (12 + 3 * padded cells,), all zero; filled in.
+        state: int32 (HEADER + 3 * padded cells,), all zero; filled in.
     """
     height, width = level.shape
     stride = width + 2
@@ -182,18 +196,23 @@ def begin(level, state):
     motions = state[HEADER + 2 * padded :]
     tiles[:] = SOLID
     cells[:] = -1
+    state[HELD] = HAS_TREASURE
+    state[TREASURE_CELL] = -1
     count = 0
     for y in range(height):
         for x in range(width):
             cell = (y + 1) * stride + x + 1
             tile = level[y, x]
-            tiles[cell] = tile if tile in (SOLID, KEY, DOOR) else EMPTY
+            tiles[cell] = tile if tile in (SOLID, KEY, DOOR, TREASURE) else EMPTY
             if tile == PLAYER:
                 state[PLACE] = cell
             elif tile == KEY:
                 state[KEY_CELL] = cell
             elif tile == DOOR:
                 state[DOOR_CELL] = cell
+            elif tile == TREASURE:
+                state[TREASURE_CELL] = cell
+                state[HELD] = 0
             elif tile >= BAT:
                 cells[count] = cell
                 motions[count] = tile
@@ -234,14 +253,20 @@ def step(state, action, after):
             next_cells[i], motions[i] = move_enemy(
                 tiles, stride, np.int64(cells[i]), np.int64(motions[i]), np.int64(state[CLOCK])
             )
-    ground = (tiles, stride, np.int64(state[KEY_CELL]), np.int64(state[DOOR_CELL]))
-    player = (np.int64(state[PLACE]), np.int64(state[FACING]), np.int64(state[HAS_KEY]))
+    ground = (
+        tiles,
+        stride,
+        np.int64(state[KEY_CELL]),
+        np.int64(state[TREASURE_CELL]),
+        np.int64(state[DOOR_CELL]),
+    )
+    player = (np.int64(state[PLACE]), np.int64(state[FACING]), np.int64(state[HELD]))
     player, struck, outcome = tick(ground, player, action, cells, next_cells)
     for i in range(count):
         if cells[i] >= 0 and cells[i] == struck:
             next_cells[i] = -1
             motions[i] = 0
-    after[PLACE], after[FACING], after[HAS_KEY] = player
+    after[PLACE], after[FACING], after[HELD] = player
     after[STRUCK] = struck
     after[OUTCOME] = outcome
     after[CLOCK] = 1 - state[CLOCK]
@@ -288,16 +313,18 @@ def enemy_routes(tiles, stride, cells, motions, clock):
 
     Returns:
         int32 (total,), the enemies' routes one after the other, each lead + period cells long, beginning with
-        where they are; int64 (k + 1,), where each route begins; int64 (k,) the leads; int64 (k,) the periods.
+        where they are, or none of them where there are more cells than a search has room for; int64 (k + 1,), where
+        each route begins; int64 (k,) the leads; int64 (k,) the periods.
     """
     count = cells.size
     routes = np.empty(1024, np.int32)
     begins = np.zeros(count + 1, np.int64)
     leads = np.zeros(count, np.int64)
     periods = np.ones(count, np.int64)
-    seen = np.empty(8 * tiles.size, np.int64)
+    # When each place was passed, counted on from one enemy to the next, so that nothing need be cleared.
+    seen = np.full(8 * tiles.size, -1, np.int64)
+    passed = 0
     for i in range(count):
-        seen[:] = -1
         cell, motion, now = np.int64(cells[i]), np.int64(motions[i]), clock
         begin_at = begins[i]
         length = 0
@@ -305,9 +332,9 @@ def enemy_routes(tiles, stride, cells, motions, clock):
         while True:
             # The parity is nothing to a bat, and counting it could double its period.
             place = 8 * cell + 2 * (motion % 4) + (0 if motion // 4 == BAT else now)
-            if seen[place] >= 0:
+            if seen[place] >= passed:
                 break
-            seen[place] = length
+            seen[place] = passed + length
             if begin_at + length == routes.size:
                 routes = _grown(routes)
             routes[begin_at + length] = cell
@@ -315,14 +342,19 @@ def enemy_routes(tiles, stride, cells, motions, clock):
             length += 1
             cell, motion = move_enemy(tiles, stride, cell, motion, now)
             now = 1 - now
+        lead = seen[place] - passed
+        passed += length
         if still:
             # An enemy that cannot leave its cell only turns on the spot; it must not stretch the joint
             # period.
             length = 1
         else:
-            leads[i] = seen[place]
-            periods[i] = length - leads[i]
+            leads[i] = lead
+            periods[i] = length - lead
         begins[i + 1] = begin_at + length
+        if begins[i + 1] > _MOST_ROUTES:
+            # No search can use them; the caller sees that they are too long.
+            return routes[:0], begins, leads, periods
     return routes[: begins[count]], begins, leads, periods
 
 
@@ -443,21 +475,33 @@ def _first_nodes(player, foretold):
     nodes = np.zeros((1024, _ALIVE + (leads.size + _MASK_BITS - 1) // _MASK_BITS), np.int64)
     for i in range(leads.size):
         nodes[0, _ALIVE + i // _MASK_BITS] |= 1 << (i % _MASK_BITS)
-    place, facing, has_key = player
-    nodes[0, _STANCE] = (place * 4 + facing) * 2 + has_key
+    place, facing, held = player
+    nodes[0, _STANCE] = (place * 4 + facing) * 4 + held
     nodes[0, _PARENT] = -1
     _revise(nodes, np.int64(0), leads, periods)
     return nodes
 
 
 @inline
-def _explore(ground, player, foretold, to_key, to_door, budget, stop):
-    """Searches as `search` says, where walls cut off neither key nor door."""
-    door_from_key = to_door[ground[2]]
-    least = to_door[player[0]] if player[2] == 1 else to_key[player[0]] + door_from_key
+def _ahead(place, held, ground, to_key, to_treasure, to_door):
+    """Returns the fewest steps that are still to do, were there no enemies."""
+    _, _, key, treasure, _ = ground
+    if held == _ALL:
+        return to_door[place]
+    if held == HAS_TREASURE:
+        return to_key[place] + to_door[key]
+    if held == HAS_KEY:
+        return to_treasure[place] + to_door[treasure]
+    between = to_key[treasure]
+    return between + min(to_key[place] + to_door[treasure], to_treasure[place] + to_door[key])
+
+
+@inline
+def _explore(ground, player, foretold, maps, budget, stop):
+    """Searches as `search` says, where walls cut off nothing that is needed."""
+    to_key, to_treasure, to_door = maps
+    least = _ahead(player[0], player[2], ground, to_key, to_treasure, to_door)
     nodes = _first_nodes(player, foretold)
-    # A node comes with up to 32 bytes of the table and 96 of the frontier; while either grows, it is there twice.
-    most = MOST_MEMORY // (2 * (8 * nodes.shape[1] + 128))
     used = np.int64(1)
     table = np.full(4 * nodes.shape[0], -1, np.int32)
     table[_find(table, nodes, used - 1)] = 0
@@ -478,14 +522,15 @@ def _explore(ground, player, foretold, to_key, to_door, budget, stop):
         # A node that was reached sooner later on stands in two stacks; it is expanded from the lower one.
         if nodes[node, _CLOSED]:
             continue
-        if expanded >= budget or (expanded & 1023 == 0 and stopped(stop)) or used > most:
+        stopped = expanded % _LOOK_EVERY == 0 and stop[0] != 0
+        if stopped or expanded >= budget or expanded * cells.size > _MOST_MET or used * nodes.shape[1] > _MOST_WORDS:
             return UNKNOWN, np.empty(0, np.int64), expanded
         nodes[node, _CLOSED] = 1
         expanded += 1
         _meet(nodes, node, foretold, cells, next_cells)
         stance = nodes[node, _STANCE]
         for action in range(6):
-            player = (stance // 8, stance // 2 % 4, stance % 2)
+            player = (stance // 16, stance // 4 % 4, stance % 4)
             player, struck, outcome = tick(ground, player, action, cells, next_cells)
             if outcome == WON:
                 # The estimate of a node beside the open door is exact: no other node can do better.
@@ -497,11 +542,11 @@ def _explore(ground, player, foretold, to_key, to_door, budget, stop):
                 table = np.full(2 * table.size, -1, np.int32)
                 for other in range(used):
                     table[_find(table, nodes, other)] = other
-            place, facing, has_key = player
+            place, facing, held = player
             if not _follow(nodes, node, used, cells, struck, foretold):
                 # With nobody left to strike, it does not matter where the player looks.
                 facing = 0
-            nodes[used, _STANCE] = (place * 4 + facing) * 2 + has_key
+            nodes[used, _STANCE] = (place * 4 + facing) * 4 + held
             slot = _find(table, nodes, used)
             child = table[slot]
             ticks = nodes[node, _TICKS] + 1
@@ -514,8 +559,8 @@ def _explore(ground, player, foretold, to_key, to_door, budget, stop):
             nodes[child, _TICKS] = ticks
             nodes[child, _PARENT] = node
             nodes[child, _ARRIVAL] = action
-            ahead = to_door[place] if has_key == 1 else to_key[place] + door_from_key
-            frontier, tops = _push(frontier, tops, ticks + ahead - least, child)
+            total = ticks + _ahead(place, held, ground, to_key, to_treasure, to_door)
+            frontier, tops = _push(frontier, tops, total - least, child)
     return UNSOLVABLE, np.empty(0, np.int64), expanded
 
 
@@ -523,32 +568,36 @@ def _explore(ground, player, foretold, to_key, to_door, budget, stop):
 def search(state, budget, stop):
     """Searches for the fewest ticks that win (A*, Hart 1968).
 
-    A node is the player's cell, facing and key, which enemies live, and the tick; the tick is counted modulo
+    A node is the player's cell, facing and what is held, which enemies live, and the tick; the tick is counted modulo
     the joint period of the living enemies once their leads are over, so that there are finitely many nodes.
-    Enemies that are shut off from the player are left out. The steps to the key and on to the door, with no
-    enemy in the way, never overestimate what is still to do.
+    Enemies that are shut off from the player are left out. The steps to the key, the treasure and the
+    door, with no enemy in the way, never overestimate what is still to do.
 
     Args:
         state: int32 (n,) of a game that goes on.
         budget: the most nodes to expand.
-        stop: uint8 (1,); the search gives up soon after 1 is written into it.
+        stop: uint8 (1,), which is looked at now and then: not 0 gives up.
 
     Returns:
-        SOLVED, UNSOLVABLE (proven) or UNKNOWN (at the budget, stopped, or out of memory); int64 (length,) the
+        SOLVED, UNSOLVABLE (proven) or UNKNOWN (at the budget, stopped, or out of room); int64 (length,) the
         actions; the nodes expanded.
     """
     stride = np.int64(state[WIDTH]) + 2
     padded = (np.int64(state[HEIGHT]) + 2) * stride
     key, door = np.int64(state[KEY_CELL]), np.int64(state[DOOR_CELL])
-    place, facing, has_key = np.int64(state[PLACE]), np.int64(state[FACING]), np.int64(state[HAS_KEY])
+    treasure, held = np.int64(state[TREASURE_CELL]), np.int64(state[HELD])
+    place, facing = np.int64(state[PLACE]), np.int64(state[FACING])
     tiles = state[HEADER : HEADER + padded]
     queue = np.empty(padded, np.int32)
     to_key = np.empty(padded, np.int32)
     to_door = np.empty(padded, np.int32)
+    to_treasure = np.empty(padded, np.int32)
     _distances_from(tiles, stride, key, to_key, queue)
     _distances_from(tiles, stride, door, to_door, queue)
-    # A key that is held was taken in the region where the player still is: the test holds then as well.
-    if to_key[place] < 0 or to_door[key] < 0:
+    if treasure >= 0:
+        _distances_from(tiles, stride, treasure, to_treasure, queue)
+    # What is held was taken in the region where the player still is: the tests hold then as well.
+    if to_key[place] < 0 or to_door[key] < 0 or (treasure >= 0 and to_key[treasure] < 0):
         return UNSOLVABLE, np.empty(0, np.int64), 0
 
     count = np.int64(state[ENEMIES])
@@ -558,4 +607,7 @@ def search(state, budget, stop):
     for i in range(count):
         near[i] = cells[i] >= 0 and to_key[cells[i]] >= 0
     foretold = enemy_routes(tiles, stride, cells[near], motions[near], np.int64(state[CLOCK]))
-    return _explore((tiles, stride, key, door), (place, facing, has_key), foretold, to_key, to_door, budget, stop)
+    if count > 0 and near.any() and foretold[0].size == 0:
+        return UNKNOWN, np.empty(0, np.int64), 0
+    ground, player = (tiles, stride, key, treasure, door), (place, facing, held)
+    return _explore(ground, player, foretold, (to_key, to_treasure, to_door), budget, stop)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.construction import confirmed
 from envs.games.maze import MazeRules
 from envs.kernels.binary import longest_shortest_paths, measure_binary
+from envs.kernels.carving import carve
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -35,6 +37,15 @@ class Binary(Problem):
     def succeeded(self, metrics: NDArray[np.float32], start_metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
         """One region, and a path at least 20 steps longer than the start level's."""
         return (metrics[:, 0] == 1) & (metrics[:, 1] - start_metrics[:, 1] >= self.improvement)
+
+    def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
+        """Builds mazes, rooms with corridors, and caves, of one region and a long path; see `envs.kernels.carving`.
+
+        The path is at least as long as the way from one corner to the opposite one is in steps, less 2.
+        """
+        path = self.index("path-length")
+        least = sum(shape) - 4
+        return confirmed(self, carve, seeds, shape, lambda measured: measured[:, path] >= least)
 
 
 PROBLEM = Binary(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.construction import confirmed, least_shape
 from envs.games.zelda import ZeldaRules
 from envs.kernels.zelda import measure_zelda
+from envs.kernels.zelda_construct import construct_zelda, least_walk
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -36,6 +38,23 @@ class Zelda(Problem):
     def succeeded(self, metrics: NDArray[np.float32], start_metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
         """The nearest enemy at least 4 steps away and a path of at least 16 steps; nothing else is asked."""
         return (metrics[:, 5] >= self.nearest_enemy) & (metrics[:, 6] >= self.path_length)
+
+    def playable(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tells which levels can be walked through as far as metrics tell: one player, key and door, and a path.
+
+        An enemy may bar the way all the same, and a door behind walls takes but 1 from the path: the solver knows.
+        """
+        return (metrics[:, :3] == 1).all(axis=1) & (metrics[:, 6] > 0)
+
+    def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
+        """Builds levels with 2 to 5 enemies that meet every target; see `envs.kernels.zelda_construct`.
+
+        The path is at least 16 steps long wherever there is room, in the default shape always.
+        """
+        least_shape(self.name, shape, (5, 5))
+        path = self.index("path-length")
+        least = least_walk(shape)
+        return confirmed(self, construct_zelda, seeds, shape, lambda measured: measured[:, path] >= least)
 
 
 PROBLEM = Zelda(

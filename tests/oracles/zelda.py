@@ -28,11 +28,13 @@ class Enemy:
 
 
 class Game:
-    """A game of zelda on rows of numbers (0 floor, 1 wall, 2 player, 3 key, 4 door, 5 bat, 6 scorpion, 7 spider)."""
+    """A game of zelda on rows of numbers (0 floor, 1 wall, 2 player, 3 key, 4 door, 5 bat, 6 scorpion, 7 spider,
+    8 treasure)."""
 
     def __init__(self, rows):
         self.floor = set()
         self.enemies = []
+        self.treasure = None
         found = []
         for y, row in enumerate(rows):
             for x, tile in enumerate(row):
@@ -44,12 +46,15 @@ class Game:
                     self.key = (y, x)
                 elif tile == 4:
                     self.door = (y, x)
+                elif tile == 8:
+                    self.treasure = (y, x)
                 elif tile >= 5:
                     found.append((("bat", "scorpion", "spider")[tile - 5], (y, x)))
         for kind, cell in found:
             self.enemies.append(Enemy(kind, cell, self.first_heading(kind, cell)))
         self.facing = DOWN
         self.has_key = False
+        self.has_treasure = self.treasure is None
         self.ticks = 0
         self.outcome = "playing"
 
@@ -106,9 +111,10 @@ class Game:
         elif action != "wait":
             self.facing = MOVES[["up", "down", "left", "right"].index(action)]
             goal = ahead(self.player, self.facing)
-            if goal in self.floor or (self.has_key and goal == self.door):
+            if goal in self.floor or (self.has_key and self.has_treasure and goal == self.door):
                 self.player = goal
             self.has_key = self.has_key or self.player == self.key
+            self.has_treasure = self.has_treasure or self.player == self.treasure
         for enemy in self.enemies:
             if enemy.alive:
                 was = enemy.cell
@@ -122,4 +128,4 @@ class Game:
     def identity(self):
         """Everything that the rest of the game depends on."""
         living = tuple((i, e.cell, e.heading) for i, e in enumerate(self.enemies) if e.alive)
-        return self.player, self.facing, self.has_key, living, self.ticks % 2, self.outcome
+        return self.player, self.facing, self.has_key, self.has_treasure, living, self.ticks % 2, self.outcome
