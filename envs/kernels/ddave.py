@@ -26,7 +26,8 @@ from envs.kernels.grid import count_components, scratch, workspace
 from envs.kernels.taken import NEVER, NOTE, clear, copy_state, find, is_gone, room, take, words_for
 from envs.kernels.taken import MOVES as STATE_MOVES
 
-_PASSABLE = (1 << EMPTY) | (1 << PLAYER) | (1 << EXIT) | (1 << DIAMOND) | (1 << KEY)
+#: The tiles that regions consist of, as bits.
+PASSABLE = (1 << EMPTY) | (1 << PLAYER) | (1 << EXIT) | (1 << DIAMOND) | (1 << KEY)
 
 #: The columns that `measure_ddave` fills.
 METRICS = (
@@ -155,7 +156,7 @@ def _measure(levels, play, budget, stop, measured, cells, bits, work, known, que
                             drop = below - y - 1
                             break
                     dist_floor += drop
-        regions = count_components(bits, _PASSABLE, stride, stride + 1, (height + 1) * stride - 1, work)
+        regions = count_components(bits, PASSABLE, stride, stride + 1, (height + 1) * stride - 1, work)
         measured[lane, 0] = counts[PLAYER]
         measured[lane, 1] = dist_floor
         measured[lane, 2] = counts[EXIT]

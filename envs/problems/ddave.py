@@ -7,8 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
 from envs.games.ddave import DdaveRules
 from envs.kernels.ddave import COL_DIAMONDS, DIST_WIN, NUM_JUMPS, SOL_LENGTH, measure_ddave
+from envs.kernels.ddave_construct import construct_ddave
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
 
@@ -47,6 +49,7 @@ class Ddave(Problem):
 
     solution_length: ClassVar[int] = 20
     jumps: ClassVar[int] = 3
+    least_to_construct: ClassVar[Shape] = (6, 8)
     #: The most states that are searched for the nearest one, on levels that cannot be won. Whether a level can be won
     #: is always found out, for that takes no more than six states a cell.
     budget: ClassVar[int] = 2_000
@@ -62,6 +65,18 @@ class Ddave(Problem):
     def succeeded(self, metrics: NDArray[np.float32], start_metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
         """A solution of at least 20 moves with more than 2 jumps; nothing else is asked."""
         return (metrics[:, SOL_LENGTH] >= self.solution_length) & (metrics[:, NUM_JUMPS] >= self.jumps)
+
+    def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
+        """Builds levels that succeed, strictly too; see `envs.kernels.ddave_construct`."""
+        least = self.least_to_construct
+        fits = all(size >= small for size, small in zip(shape, least, strict=True))
+        levels = construct_ddave(seeds, shape) if fits else None
+        if levels is None:
+            raise UserError(
+                f"A ddave level of shape {tuple(shape)} (height, width) has hardly room for a way of "
+                f"{self.solution_length} moves over 10 spikes; take at least {least}."
+            )
+        return levels
 
     def playable(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Levels that the solver wins."""

@@ -7,8 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
 from envs.games.mdungeon import MdungeonRules
 from envs.kernels.mdungeon import COL_ENEMIES, DIST_WIN, ENEMIES, SOL_LENGTH, measure_mdungeon
+from envs.kernels.mdungeon_construct import construct_mdungeon
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
 
@@ -43,6 +45,8 @@ class Mdungeon(Problem):
 
     solution_length: ClassVar[int] = 20
     killed: ClassVar[float] = 0.5
+    #: What a way of 20 moves and a wall or two take.
+    least_cells: ClassVar[int] = 21
     #: The most states that the solver expands for one level, and the most in search of the nearest one.
     budget: ClassVar[int] = 2_000
 
@@ -58,6 +62,16 @@ class Mdungeon(Problem):
         """A solution of at least 20 moves that kills more than half of the enemies; nothing else is asked."""
         enough = metrics[:, COL_ENEMIES] > self.killed * metrics[:, ENEMIES]
         return (metrics[:, SOL_LENGTH] >= self.solution_length) & enough
+
+    def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
+        """Builds levels that succeed, strictly too; see `envs.kernels.mdungeon_construct`."""
+        levels = construct_mdungeon(seeds, shape) if np.prod(shape) >= self.least_cells else None
+        if levels is None:
+            raise UserError(
+                f"An mdungeon level of shape {tuple(shape)} (height, width) has hardly room for a way of "
+                f"{self.solution_length} moves; take at least 7 x 7, or the default {self.default_shape}."
+            )
+        return levels
 
     def playable(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Levels that the solver wins."""
