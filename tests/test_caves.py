@@ -158,10 +158,10 @@ def test_spikes_count_where_the_player_ends():
 
 
 def test_the_exit_opens_to_the_key():
-    state, board = play("ddave", ("@Dk",), "right")
+    state, _ = play("ddave", ("@Dk",), "right")
     assert RULES["ddave"].outcome(state) == PLAYING
-    state, board = play("ddave", ("@Dk",), "right right")
-    assert board == [["cave-air", "door-open", "player"]]
+    _, board = play("ddave", ("@Dk",), "right right")
+    assert board == [["floor", "door-open", "player"]]
     state, _ = play("ddave", ("@Dk",), "right right left")
     assert RULES["ddave"].outcome(state) == WON
 
@@ -492,3 +492,56 @@ def test_playable_means_won(name):
     metrics[:, problem.index("dist-win")] = 0, -4, 3
     metrics[:, problem.index("sol-length")] = 7, 0, 0
     assert problem.playable(metrics).tolist() == [True, False, False]
+
+
+# Construction.
+
+
+@BOTH
+@pytest.mark.parametrize("shape", [None, (5, 7), (9, 14)])
+def test_constructed_levels_meet_every_finite_target(name, shape):
+    problem = envs.get_problem(name)
+    levels = envs.construct(name, 300 if COMPILED else 2, 7, shape or problem.default_shape)
+    assert levels.shape[1:] == (shape or problem.default_shape)
+    metrics = problem.measure(levels)
+    assert problem.succeeded(metrics, metrics).all()
+    assert problem.playable(metrics).all()
+    for metric, values in zip(problem.metrics, metrics.T, strict=True):
+        if metric.finite:
+            assert ((values >= metric.target[0]) & (values <= metric.target[1])).all(), metric.name
+    assert len({level.tobytes() for level in levels}) == len(levels)
+
+
+@BOTH
+def test_constructed_levels_differ_in_all_that_matters(name):
+    """Every cell is at times solid and at times free, and lengths, things and places vary."""
+    problem = envs.get_problem(name)
+    levels = envs.construct(name, 400 if COMPILED else 4, 3, problem.default_shape)
+    if not COMPILED:
+        return
+    solid = (levels == 1).mean(axis=0)
+    free = (levels[:, :-1] == 0).mean(axis=0) if name == "ddave" else (levels == 0).mean(axis=0)
+    assert solid.max() < 1
+    assert free.min() > 0
+    lengths = problem.measure(levels)[:, problem.index("sol-length")]
+    assert len(set(lengths.tolist())) > 8
+    places = {tuple(np.argwhere(level == 2)[0]) for level in levels}
+    assert len(places) > 30
+    assert (levels[:200] != levels[200:]).mean() > 0.3
+
+
+@BOTH
+def test_a_constructed_level_depends_on_its_seed_alone(name):
+    problem = envs.get_problem(name)
+    seeds = np.random.default_rng(0).integers(0, 2**63, 8 if COMPILED else 2, np.uint64)
+    together = problem.construct(seeds, problem.default_shape)
+    for i in reversed(range(len(seeds))):
+        np.testing.assert_array_equal(problem.construct(seeds[i : i + 1], problem.default_shape)[0], together[i])
+
+
+@pytest.mark.skipif(not COMPILED, reason="thousands of attempts")
+@BOTH
+@pytest.mark.parametrize("shape", [(2, 2), (3, 4)])
+def test_shapes_without_room_are_refused(name, shape):
+    with pytest.raises(UserError, match=r"hardly room.*take at least \(5, 7\)"):
+        envs.construct(name, 1, 0, shape)

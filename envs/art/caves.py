@@ -7,23 +7,12 @@ from envs.art.pen import OUTLINE, Pen
 from envs.art.places import GOLD, IRON, WOOD
 from envs.art.registry import drawing
 
-ROCK = (84, 92, 124)
 ICE = (104, 214, 240)
 STONE = (136, 139, 160)
 BLOOD = (222, 64, 82)
 GOBLIN = (112, 186, 84)
 OGRE = (196, 138, 96)
 IVORY = (248, 240, 220)
-
-
-@drawing("cave-air", outline=False, shadow=False)
-def cave_air(pen: Pen) -> None:
-    """The dim back wall of a cave, which things in the air stand out from."""
-    pen.paint(pen.box(-1, -1, 33, 33), ROCK, relief=0.0)
-    pen.paint(pen.box(0.6, 0.6, 31.4, 31.4, 1.4), (94, 103, 136), relief=0.15, depth=0.8)
-    if pen.size >= 12:
-        for x, y, width, height in ((8, 9, 5, 2.2), (23, 21, 6, 2.6), (22, 6, 3.4, 1.5), (7, 25, 3.6, 1.6)):
-            pen.paint(pen.ellipse(x, y, width, height, -14), (86, 95, 128), relief=-0.1, depth=0.8)
 
 
 @drawing("spike")

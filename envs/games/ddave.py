@@ -65,7 +65,7 @@ class DdaveRules(Rules):
     )
     undo = True
     sprites = (
-        *("cave-air", "wall", "player", "door", "diamond", "key", "spike"),
+        *("floor", "wall", "player", "door", "diamond", "key", "spike"),
         *("door-open", "player-hanging", "player-rising"),
     )
 

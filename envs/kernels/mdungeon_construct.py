@@ -10,15 +10,19 @@ from envs.kernels.draw import draw_next
 from envs.kernels.grid import scratch, workspace
 from envs.kernels.mdungeon import stance_room
 from envs.kernels.mdungeon_rules import (
+    DOWN,
     EMPTY,
     EXIT,
     FULL,
     GOBLIN,
+    LEFT,
     PLAYER,
     POTION,
+    RIGHT,
     SOLID,
     SOLVED,
     TREASURE,
+    UP,
     distances_from,
     find_way,
     neighbour,
@@ -60,9 +64,9 @@ def _dig(cells, stride, height, width, random, stack):
             wall = neighbour(cell, stride, action)
             y, x = wall // stride - 1, wall % stride - 1
             # The border of padded cells is solid as well: what is dug into must stay inside of it.
-            if y < 1 and action == 0 or y > height - 2 and action == 1 or x < 1 and action == 2:
+            if (y < 1 and action == UP) or (y > height - 2 and action == DOWN):
                 continue
-            if x > width - 2 and action == 3:
+            if (x < 1 and action == LEFT) or (x > width - 2 and action == RIGHT):
                 continue
             beyond = neighbour(wall, stride, action)
             if cells[beyond] == SOLID:

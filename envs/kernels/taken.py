@@ -113,7 +113,7 @@ def push(heap, count, number):
 
 @inline
 def pop(heap, count):
-    """Removes the least number from the heap of the first `count` elements, which are not none; returns the new count."""
+    """Removes the least number from the heap of the first `count` elements, at least one; returns the new count."""
     count -= 1
     number = heap[count]
     at = 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from envs.errors import UserError
 from envs.games.ddave import DdaveRules
-from envs.kernels.ddave import COL_DIAMONDS, DIST_WIN, NUM_JUMPS, SOL_LENGTH, measure_ddave
+from envs.kernels.ddave import DIST_WIN, NUM_JUMPS, SOL_LENGTH, measure_ddave
 from envs.kernels.ddave_construct import construct_ddave
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
@@ -49,7 +49,6 @@ class Ddave(Problem):
 
     solution_length: ClassVar[int] = 20
     jumps: ClassVar[int] = 3
-    least_to_construct: ClassVar[Shape] = (6, 8)
     #: The most states that are searched for the nearest one, on levels that cannot be won. Whether a level can be won
     #: is always found out, for that takes no more than six states a cell.
     budget: ClassVar[int] = 2_000
@@ -68,13 +67,11 @@ class Ddave(Problem):
 
     def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
         """Builds levels that succeed, strictly too; see `envs.kernels.ddave_construct`."""
-        least = self.least_to_construct
-        fits = all(size >= small for size, small in zip(shape, least, strict=True))
-        levels = construct_ddave(seeds, shape) if fits else None
+        levels = construct_ddave(seeds, shape)
         if levels is None:
             raise UserError(
                 f"A ddave level of shape {tuple(shape)} (height, width) has hardly room for a way of "
-                f"{self.solution_length} moves over 10 spikes; take at least {least}."
+                f"{self.solution_length} moves over 10 spikes; take at least (5, 7)."
             )
         return levels
 
@@ -87,7 +84,7 @@ PROBLEM = Ddave(
     name="ddave",
     description="a cave of platforms over spikes, with a key and an exit that take many moves and jumps to reach",
     tiles=(
-        Tile("empty", ".", (94, 103, 136), "cave-air"),
+        Tile("empty", ".", (222, 206, 170), "floor"),
         Tile("solid", "#", (72, 66, 92), "wall"),
         Tile("player", "@", (70, 150, 220), "player"),
         Tile("exit", "D", (150, 90, 50), "door"),
@@ -128,10 +125,40 @@ PROBLEM = Ddave(
     rules=DdaveRules(),
     examples=(
         Example(
-            ("@.k.D",),
-            {"player": 1, "num-jumps": 0},
+            ("@.k.D", "#####"),
+            {
+                **{"player": 1, "dist-floor": 0, "exit": 1, "diamonds": 0, "key": 1, "spikes": 0, "regions": 1},
+                **{"num-jumps": 0, "col-diamonds": 0, "dist-win": 0, "sol-length": 4},
+            },
             "solved",
+            "a straight walk through the key",
+        ),
+        Example(
+            ("...k.", ".....", "@...D"),
+            {"player": 1, "dist-floor": 2, "regions": 1, "num-jumps": 1, "dist-win": 0, "sol-length": 6},
+            "solved",
+            "right, jump, right, right to hang at the key, right and down; no solid is below the player",
+        ),
+        Example(
+            ("^^^^^^^^...", *4 * ("...........",), "D@.^...^..k", "###########"),
+            {
+                **{"player": 1, "dist-floor": 0, "exit": 1, "diamonds": 0, "key": 1, "spikes": 10, "regions": 1},
+                **{"num-jumps": 4, "col-diamonds": 0, "dist-win": 0, "sol-length": 23},
+            },
+            "solved",
+            "nineteen cells there and back, and a jump over each of two spikes both times",
+        ),
+        Example(
+            ("...........", "...........", "@^^^^.kD..."),
+            {"spikes": 4, "regions": 1, "num-jumps": 1, "col-diamonds": 0, "dist-win": 22, "sol-length": 0},
+            "unsolvable",
+            "a jump crosses three spikes at most: it comes within 4 cells of the key, and 3 + 11 + 4 are added",
+        ),
+        Example(
+            ("@#k", "##D"),
+            {"player": 1, "dist-floor": 0, "regions": 2, "num-jumps": 0, "dist-win": 6, "sol-length": 0},
+            "unsolvable",
+            "two regions: nothing is played",
         ),
     ),
 )
-assert COL_DIAMONDS

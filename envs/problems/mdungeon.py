@@ -45,8 +45,6 @@ class Mdungeon(Problem):
 
     solution_length: ClassVar[int] = 20
     killed: ClassVar[float] = 0.5
-    #: What a way of 20 moves and a wall or two take.
-    least_cells: ClassVar[int] = 21
     #: The most states that the solver expands for one level, and the most in search of the nearest one.
     budget: ClassVar[int] = 2_000
 
@@ -65,11 +63,11 @@ class Mdungeon(Problem):
 
     def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
         """Builds levels that succeed, strictly too; see `envs.kernels.mdungeon_construct`."""
-        levels = construct_mdungeon(seeds, shape) if np.prod(shape) >= self.least_cells else None
+        levels = construct_mdungeon(seeds, shape)
         if levels is None:
             raise UserError(
                 f"An mdungeon level of shape {tuple(shape)} (height, width) has hardly room for a way of "
-                f"{self.solution_length} moves; take at least 7 x 7, or the default {self.default_shape}."
+                f"{self.solution_length} moves; take at least (5, 7) or (7, 5)."
             )
         return levels
 
@@ -118,9 +116,46 @@ PROBLEM = Mdungeon(
     rules=MdungeonRules(),
     examples=(
         Example(
-            ("@.k.D",),
-            {"player": 1},
+            ("@.g.D", "#####"),
+            {
+                **{"player": 1, "exit": 1, "potions": 0, "treasures": 0, "enemies": 1, "regions": 1},
+                **{"col-potions": 0, "col-treasures": 0, "col-enemies": 1, "dist-win": 0, "sol-length": 4},
+            },
             "solved",
+            "a goblin in a corridor",
+        ),
+        Example(
+            ("@oogD", "##p##"),
+            {"potions": 1, "enemies": 3, "regions": 1, "col-potions": 1, "col-enemies": 3, "sol-length": 6},
+            "solved",
+            "down to the potion and back between the ogres, who are gone by then, and the goblin",
+        ),
+        Example(
+            ("@..g...", "######.", "...o...", ".######", "...t..D", *6 * ("#######",)),
+            {
+                **{"player": 1, "exit": 1, "potions": 0, "treasures": 1, "enemies": 2, "regions": 1},
+                **{"col-potions": 0, "col-treasures": 1, "col-enemies": 2, "dist-win": 0, "sol-length": 22},
+            },
+            "solved",
+            "three rows of six steps, and two steps down between them twice",
+        ),
+        Example(
+            ("p@oogD", "######"),
+            {"enemies": 3, "regions": 1, "col-potions": 1, "col-enemies": 3, "dist-win": 0, "sol-length": 8},
+            "solved",
+            "kill an ogre, go back two steps for the potion, which gives nothing in full health, and then five on",
+        ),
+        Example(
+            ("@oogD", "#####"),
+            {"enemies": 3, "regions": 1, "col-potions": 0, "col-enemies": 0, "dist-win": 4, "sol-length": 0},
+            "unsolvable",
+            "5 health are too few; the start is the nearest, for each health lost counts as four cells",
+        ),
+        Example(
+            ("@#", "#D"),
+            {"player": 1, "exit": 1, "regions": 2, "col-enemies": 0, "dist-win": 4, "sol-length": 0},
+            "unsolvable",
+            "two regions: nothing is played",
         ),
     ),
 )
