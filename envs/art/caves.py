@@ -163,12 +163,12 @@ def player_hanging(pen: Pen) -> None:
 def _with_health(pen: Pen, health: int) -> None:
     """The explorer over a row of five pips, of which as many are lit as she has health."""
     explorer(pen)
-    bar = pen.box(1.2, 25.8, 30.8, 31.6, 2.2)
+    bar = pen.box(0.8, 23.4, 31.2, 31.6, 2.2)
     pen.paint(bar, OUTLINE, relief=0.0)
     for pip in range(5):
         left = 2.5 + 5.5 * pip
         colour = BLOOD if pip < health else (92, 84, 100)
-        pen.paint(pen.box(left, 27, left + 4.7, 30.4, 1.0), colour, relief=0.4 if pip < health else 0.0, depth=0.8)
+        pen.paint(pen.box(left, 24.8, left + 4.8, 30.4, 1.0), colour, relief=0.4 if pip < health else 0.0, depth=0.8)
 
 
 @drawing("player-health-1")

@@ -128,16 +128,16 @@ def _place(cells, stride, height, random, known, queue, stop):
 def _finish(cells, stride, height, place, won, random, known, queue, bits, parents, on_way):
     """Adds spikes off the player's way until there are enough, and diamonds where the player can come."""
     found = 0
-    for cell in range(cells.size):
-        on_way[cell] = 0
+    for i in range(cells.size):
+        on_way[i] = 0
     while won >= 0:
         on_way[won // 6] = 1
         won = known[won, BEFORE]
     spikes = 0
-    for cell in range(cells.size):
-        spikes += cells[cell] == SPIKE
-        if cells[cell] == EMPTY:
-            queue[found] = cell
+    for i in range(cells.size):
+        spikes += cells[i] == SPIKE
+        if cells[i] == EMPTY:
+            queue[found] = i
             found += 1
     random, extra = _below(random, 5)
     for tries in range(200):

@@ -110,8 +110,8 @@ def spread(cells, stride, place, air, has_key, known, queue, budget, stop):
     Returns:
         The winning stance or -1, how many stances were expanded, how many were found, and whether that was all.
     """
-    for stance in range(cells.size * STANCES):
-        known[stance, MOVES] = -1
+    for i in range(cells.size * STANCES):
+        known[i, MOVES] = -1
     first = (place * 3 + air) * 2 + has_key
     known[first, MOVES] = 0
     known[first, JUMPS] = 0

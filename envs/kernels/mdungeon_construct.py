@@ -48,13 +48,13 @@ def _dig(cells, stride, height, width, random, stack):
 
     The rooms of the maze's lattice stand in every other row and column.
     """
-    for cell in range(cells.size):
-        cells[cell] = SOLID
+    for i in range(cells.size):
+        cells[i] = SOLID
     random, row = _below(random, (height + 1) // 2)
     random, column = _below(random, (width + 1) // 2)
     stack[0] = (2 * row + 1) * stride + 2 * column + 1
     cells[stack[0]] = EMPTY
-    depth = 1
+    depth = np.int64(1)
     while depth > 0:
         cell = np.int64(stack[depth - 1])
         random, turn = _below(random, 4)

@@ -86,8 +86,8 @@ def step(state, action, after):
 @inline
 def distances_from(cells, stride, source, distances, queue):
     """Fills in each padded cell's steps to `source`, whatever stands in the way but walls; _FAR for none."""
-    for cell in range(cells.size):
-        distances[cell] = _FAR
+    for i in range(cells.size):
+        distances[i] = _FAR
     distances[source] = 0
     queue[0] = source
     head = 0
@@ -123,8 +123,8 @@ def _by_health(cells, stride, place, health, distances, kind, known, queue, budg
     Returns:
         The winning stance or -1, the stances expanded, and whether that was all.
     """
-    for stance in range(cells.size * STANCES):
-        known[stance, STEPS] = -1
+    for i in range(cells.size * STANCES):
+        known[i, STEPS] = -1
     first = place * STANCES + health
     known[first, STEPS] = 0
     known[first, TOLL] = 0
@@ -296,14 +296,15 @@ def find_way(cells, stride, place, health, door, budget, stop, board, stances, m
         ends the search by memory, a way without detours to potions is still a solution.
     """
     distances, cell_queue, things = board
+    known, queue = stances
     nothing = np.empty(0, np.int64)
     reached = distances_from(cells, stride, door, distances, cell_queue)
     if distances[place] == _FAR:
         return UNSOLVABLE, nothing, 0
-    won, expanded, done = _by_health(cells, stride, place, health, distances, _STRAIGHT, *stances, budget)
+    won, expanded, done = _by_health(cells, stride, place, health, distances, _STRAIGHT, known, queue, budget)
     if won >= 0 and done:
-        return SOLVED, _trace_stance(stances[0], won), expanded
-    won, more, done = _by_health(cells, stride, place, health, distances, _ANY, *stances, budget - expanded)
+        return SOLVED, _trace_stance(known, won), expanded
+    won, more, done = _by_health(cells, stride, place, health, distances, _ANY, known, queue, budget - expanded)
     expanded += more
     number = 0
     potions = 0
@@ -314,7 +315,7 @@ def find_way(cells, stride, place, health, door, budget, stop, board, stances, m
             number += 1
             potions += cells[cell] == POTION
     if done and potions > 0:
-        most = np.int64(stances[0][won, STEPS]) if won >= 0 else np.int64(_FAR)
+        most = np.int64(known[won, STEPS]) if won >= 0 else np.int64(_FAR)
         row, more, done = _by_memory(
             cells, stride, things, place, health, distances, most, budget - expanded, stop, *memory
         )
@@ -322,7 +323,7 @@ def find_way(cells, stride, place, health, door, budget, stop, board, stances, m
         if row >= 0:
             return SOLVED, _trace_row(memory[1], row), expanded
     if won >= 0:
-        return SOLVED, _trace_stance(stances[0], won), expanded
+        return SOLVED, _trace_stance(known, won), expanded
     return (UNSOLVABLE if done else UNKNOWN), nothing, expanded
 
 

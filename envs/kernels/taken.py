@@ -65,8 +65,8 @@ def find(table, states, row):
     value = np.int64(0)
     for i in range(states.shape[1]):
         word = states[row, i]
-        value = ((value ^ (word & 0x7FFFFFFF)) * 0x2545F49 + (word >> 31) * 0x9E3779B) & 0x3FFFFFFFFFFF
-        value ^= value >> 19
+        value = ((value ^ (word & 0x3FFFFFFF)) * 0x2545F49 + (word >> 30) * 0x9E5) & 0x3FFFFFFF
+        value ^= value >> 13
     slot = value & (table.size - 1)
     while table[slot] >= 0:
         other = table[slot]

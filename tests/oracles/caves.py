@@ -152,7 +152,7 @@ class Mdungeon:
         return position[0] == self.exit and position[1] > 0
 
     def solve(self):
-        """The fewest moves and the least of 1000 * health lost + enemies met among such ways, or None twice; what is reached."""
+        """The fewest moves, the least 1000 * health lost + enemies among such ways (else None twice), all reached."""
 
         def options(position):
             for action in ("up", "down", "left", "right"):
