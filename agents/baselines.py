@@ -99,8 +99,9 @@ class GreedyDesigner(Designer):
             best = losses.min() if len(losses) else np.inf
             if best >= losses_of(self.problem, level[None])[0]:
                 break
-            y, x, tile = edits[random.choice(np.flatnonzero(losses == best))]
-            _, _, terminations, truncations, infos = env.step(np.array([[x, y, tile]]))
+            *place, tile = edits[random.choice(np.flatnonzero(losses == best))]
+            # Wide wants the column first, then the row, then the storey.
+            _, _, terminations, truncations, infos = env.step(np.array([[*reversed(place), tile]]))
             ended = bool(terminations[0] or truncations[0])
             if record:
                 history.append(env.levels[0])
@@ -122,18 +123,18 @@ def neighbours(
     """Returns every level that differs from a level in one tile.
 
     Args:
-        level: uint8 (height, width).
+        level: uint8 (height, width) or (depth, height, width).
         number_of_tiles: how many tiles there are.
-        frozen: bool (height, width), True where the level must stay.
+        frozen: bool of the same shape, True where the level must stay.
 
     Returns:
-        The levels, uint8 (k, height, width), and their edits, int64 (k, 3): row, column and new tile.
+        The levels, uint8 (k, *shape), and their edits, int64 (k, axes + 1): (storey,) row, column and new tile.
     """
-    rows, columns, tiles = np.indices((*level.shape, number_of_tiles)).reshape(3, -1)
-    wanted = tiles != level[rows, columns]
+    *places, tiles = np.indices((*level.shape, number_of_tiles)).reshape(level.ndim + 1, -1)
+    wanted = tiles != level[tuple(places)]
     if frozen is not None:
-        wanted &= ~frozen[rows, columns]
-    edits = np.stack([rows, columns, tiles], axis=1)[wanted]
+        wanted &= ~frozen[tuple(places)]
+    edits = np.stack([*places, tiles], axis=1)[wanted]
     levels = np.repeat(level[None], len(edits), axis=0)
-    levels[np.arange(len(edits)), edits[:, 0], edits[:, 1]] = edits[:, 2]
+    levels[(np.arange(len(edits)), *edits[:, :-1].T)] = edits[:, -1]
     return levels, edits
