@@ -24,7 +24,7 @@ STEPS_PER_CELL = 10
 class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
     """Plays levels by the problem's rules, the same ones that its solver and the window use.
 
-    **Observation:** Box uint8 (height * width,), row by row: what the player sees, as indices into `rules.sprites`.
+    **Observation:** Box uint8 (number of cells,), row by row and storey by storey: what the player sees, as indices into `rules.sprites`.
     It is flat, so that libraries do not take it for a picture; `reshape(env.shape)` gives the board. The board does
     not show everything: where zelda's enemies are heading, for one, shows only as they move.
 
@@ -41,7 +41,7 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
 
     Args:
         problem: a playable problem or its name.
-        levels: tile ids (k, height, width), or (height, width) for one level; each episode plays one at random.
+        levels: tile ids (k, *shape), or of one level's shape; each episode plays one at random.
             None plays the problem's examples that are known to be winnable: those of the default shape, or where
             there are none, those of the commonest shape among them.
         max_steps: the steps after which an episode is cut off; None allows 10 for each cell.
@@ -108,7 +108,7 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
             given = self._checked(options["level"])
             if given.shape != (1, *self.shape):
                 raise UserError(
-                    f"This environment plays one level of {self.shape} (height, width) at a time; reset was given "
+                    f"This environment plays one level of shape {self.shape} at a time; reset was given "
                     f"shape {np.shape(options['level'])}: give such a level, or make another environment."
                 )
             level = given[0]
@@ -142,7 +142,7 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
         return self._observation(), reward, terminated, truncated, self._info()
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
-        """Returns a picture of the game, uint8 RGB (height * tile_size, width * tile_size, 3).
+        """Returns a picture of the game, uint8 RGB (height * tile_size, width * tile_size, 3); of blocks, as they come.
 
         In human mode the window is brought up to date instead, as every reset and step does.
 
@@ -163,7 +163,7 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
             self._window = None
 
     def _checked(self, levels: object) -> NDArray[np.uint8]:
-        """Returns levels as uint8 (k, height, width), each of which can be started."""
+        """Returns levels as uint8 (k, *shape), each of which can be started."""
         batch = self.problem.check_levels(levels)
         if not len(batch):
             raise UserError(f"At least one {self.problem.name} level is needed to play; got none.")
@@ -188,6 +188,9 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
     def _picture(self) -> NDArray[np.uint8]:
         from envs.pictures import render_board  # noqa: PLC0415 (Pillow is loaded only where pictures are made)
 
+        own = self.rules.picture(self._current(), self.tile_size)
+        if own is not None:
+            return own
         return render_board(self.rules.sprites, self.rules.board(self._current()), self.tile_size)
 
     def _show(self) -> None:

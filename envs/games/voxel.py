@@ -91,6 +91,13 @@ class VoxelRules(Rules):
         board[self.place(state)] = _PLAYER
         return board.reshape(-1, board.shape[2])
 
+    def picture(self, state: NDArray[np.int32], tile_size: int) -> NDArray[np.uint8]:
+        """Returns the blocks with the walker and the flag among them, uint8 RGB."""
+        from envs.isometric import draw_blocks  # noqa: PLC0415 (only where pictures are made)
+
+        figures = [("flag", self.place(state, voxel_rules.GOAL)), ("player", self.place(state))]
+        return draw_blocks(self.level(state) != 0, tile_size, figures=figures)
+
     def solve_state(
         self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None
     ) -> Solution:
