@@ -107,9 +107,10 @@ def write_levels(
         raise UserError(f"{Path(path)} needs at least one {problem.name} level; none was given.")
     checked = []
     for level in levels:
-        if np.ndim(level) != 2:
+        if np.ndim(level) != len(problem.default_shape):
+            axes = "(height, width)" if len(problem.default_shape) == 2 else "(depth, height, width)"
             raise UserError(
-                f"{Path(path)} takes a list of {problem.name} levels of (height, width) each; "
+                f"{Path(path)} takes a list of {problem.name} levels of {axes} each; "
                 f"one has shape {np.shape(level)}."
             )
         checked.append(problem.check_levels(level)[0])
@@ -165,6 +166,11 @@ class TextFormat(LevelFormat):
     @staticmethod
     def _level(block: list[tuple[int, str]], path: Path, problem: Problem) -> Level:
         """Returns the level that numbered rows describe."""
+        if len(problem.default_shape) == 3:
+            try:
+                return problem.parse([row for _, row in block])
+            except UserError as error:
+                raise UserError(f"{path}, line {block[0][0]}: {error}") from error
         ids = {tile.character: i for i, tile in enumerate(problem.tiles)}
         first, width = block[0][0], len(block[0][1])
         for number, row in block:
@@ -210,6 +216,8 @@ class TiledFormat(LevelFormat):
 
     def write(self, path: Path, levels: Sequence[Level], problem: Problem, tile_size: int) -> None:
         """Writes the levels as layers, of which the first is visible, and the picture of the tiles beside the map."""
+        if len(problem.default_shape) == 3:
+            raise UserError(f"{path} cannot hold {problem.name} levels, which have three axes; use text (.txt).")
         height = max(level.shape[0] for level in levels)
         width = max(level.shape[1] for level in levels)
         picture = f"{problem.name}-tiles-{tile_size}.png"

@@ -28,7 +28,8 @@ class VoxelRules(Rules):
     actions = ("north", "south", "west", "east")
     keys = {"north": ("up", "w"), "south": ("down", "s"), "west": ("left", "a"), "east": ("right", "d")}
     description = (
-        "Walk to the flag. You climb single blocks and jump over gaps by yourself; you need two blocks of air to stand in."
+        "Walk to the flag. North is to the upper right. You climb single blocks and jump over gaps by yourself, and need "
+        "two blocks of air to stand in."
     )
     sprites = ("air", "block", "player", "flag")
 

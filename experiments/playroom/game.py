@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from envs.pictures import render_board
 from envs.problem import Problem
-from envs.rules import LOST, PLAYING, WON
+from envs.rules import LOST, PLAYING, WON, Rules
 from envs.suite import get_rules
 from experiments.playroom.board import Board, border_look
 from experiments.playroom.library import Level, hint, verdict
@@ -179,7 +179,18 @@ class GameScene(Scene):
         picture = pygame.Rect(
             box.left + margin, box.top + margin, side.left - box.left - 2 * margin, box.height - 2 * margin
         )
-        if self.playable:
+        if self.playable and self.level.ndim == 3:
+            state = self.state
+            self._board.draw_own(
+                brush,
+                picture,
+                self.level.shape,
+                state.tobytes(),
+                lambda size: _own_picture(self.rules, state, size),
+            )
+            if self.outcome != PLAYING:
+                self._draw_outcome(brush, self._board.place)
+        elif self.playable:
             board = self.rules.board(self.state)
             self._board.draw_game(brush, picture, self.rules.sprites, board, border_look(self.problem))
             self._draw_hint(brush, board)
@@ -256,8 +267,8 @@ class GameScene(Scene):
         many = len(self.levels) > 1
         heading = f"Level {self.index + 1} of {len(self.levels)}" if many else "Your level" if self.own else "Level 1"
         brush.text(heading, (inner.left, y), 22, GOLD, bold=True)
-        height, width = self.level.shape
-        brush.text(f"{width} x {height} tiles", (inner.right, y + brush.px(6)), 14, MUTED, anchor="topright")
+        extent = " x ".join(str(size) for size in reversed(self.level.shape))
+        brush.text(f"{extent} tiles", (inner.right, y + brush.px(6)), 14, MUTED, anchor="topright")
         y += brush.px(34)
         if many:
             y = self._draw_level_dots(brush, pygame.Rect(inner.left, y, inner.width, 0))
@@ -349,3 +360,9 @@ class GameScene(Scene):
                 key = self.rules.keys[name][0]
                 self.button(brush, cell, partial(self.act, i), name.capitalize(), key=key, enabled=enabled)
         return box.top + max(2, len(others)) * (size + gap) + brush.px(6)
+
+
+def _own_picture(rules: Rules, state: NDArray[np.int32], size: int) -> NDArray[np.uint8]:
+    """Returns the picture that a game of three axes makes of itself, or its storeys one below another."""
+    picture = rules.picture(state, size)
+    return render_board(rules.sprites, rules.board(state), size) if picture is None else picture
