@@ -144,11 +144,12 @@ def make_trainer(options: Options) -> tuple[Trainer, Path]:
     Raises:
         UserError: an option cannot be used, or the folder holds a run already; nothing has been written over then.
     """
-    get_problem(options.problem)
+    problem = get_problem(options.problem)
     get_representation(options.representation)
     check_levels(options.evaluation_levels)
     environment = environment_options(options)
-    defaults = preset(options.representation, look_ahead=environment.get("look_ahead", False))
+    looks_ahead = environment.get("look_ahead", False)
+    defaults = preset(options.representation, look_ahead=looks_ahead, axes=len(problem.default_shape))
     environment |= defaults.environment
     minutes = options.minutes
     if minutes is None:
