@@ -327,7 +327,9 @@ class _Scorer(nn.Module):
                 self.names = nn.Parameter(0.1 * torch.randn(interface.tiles - 1, width))
             else:
                 self.cells = nn.Sequential(
-                    _linear(math.prod(interface.map_shape) * planes + extra, config.width), nn.ReLU(), _linear(config.width, width)
+                    _linear(math.prod(interface.map_shape) * planes + extra, config.width),
+                    nn.ReLU(),
+                    _linear(config.width, width),
                 )
                 self.names = nn.Parameter(0.3 * torch.randn(options, width))
             self.score = _linear(width, 1, 0.01)

@@ -110,8 +110,7 @@ def write_levels(
         if np.ndim(level) != len(problem.default_shape):
             axes = "(height, width)" if len(problem.default_shape) == 2 else "(depth, height, width)"
             raise UserError(
-                f"{Path(path)} takes a list of {problem.name} levels of {axes} each; "
-                f"one has shape {np.shape(level)}."
+                f"{Path(path)} takes a list of {problem.name} levels of {axes} each; one has shape {np.shape(level)}."
             )
         checked.append(problem.check_levels(level)[0])
     kind.write(Path(path), checked, problem, check_tile_size(tile_size))

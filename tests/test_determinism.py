@@ -16,6 +16,7 @@ import pytest
 import envs
 from envs.checks import difference
 
+
 def options_of(env_id):
     # This file runs as a script too, where the folder of tests is no package.
     problem = envs.get_problem(env_id.removeprefix("tilewright/").split("-")[0])

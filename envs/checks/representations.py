@@ -176,12 +176,8 @@ def _check_edit(
         require(changed[lane] == count, f"{name}: {count} tiles changed, but edit says {changed[lane]}.")
         require(count <= canvas.remaining[lane], f"{name}: {count} changes with {canvas.remaining[lane]} remaining.")
         require(not (different[lane] & canvas.frozen[lane]).any(), f"{name}: a frozen tile changed.")
-        require(
-            (canvas.levels[lane][own] < canvas.number_of_tiles).all(), f"{name}: wrote an unknown tile."
-        )
-        require(
-            count == different[lane][own].sum(), f"{name}: a cell outside the lane's own level changed."
-        )
+        require((canvas.levels[lane][own] < canvas.number_of_tiles).all(), f"{name}: wrote an unknown tile.")
+        require(count == different[lane][own].sum(), f"{name}: a cell outside the lane's own level changed.")
         if not active[lane]:
             idle = not count and np.array_equal(before.cursors[lane], canvas.cursors[lane])
             require(idle, f"{name}: the lane was not active.")
