@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint benchmark readme clean
 
 demo: $(STAMP)
 	$(BIN)/python -m experiments.pcgrl --name demo --overwrite
@@ -27,6 +27,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $(STAMP)
+
+readme: $(STAMP)
+	$(BIN)/python -m experiments.catalogue --write README.md --games docs/games.md
 
 clean:
 	rm -rf $(VENV) runs

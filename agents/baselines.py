@@ -13,8 +13,11 @@ from agents.designer import Designer, Designs, run_episodes
 from envs import get_problem
 from envs.design_options import given_frozen
 from envs.problem import Problem
-from envs.suite import interval_distances
+from envs.suite import clipped_targets, interval_distances, measure_columns
 from envs.vector_env import DesignVectorEnv
+
+#: How many tiles' worth of edited levels the hill climber measures before an edit, and how many it plays.
+TRIED_TILES, PLAYED_TILES = 400_000, 25_600
 
 
 class RandomDesigner(Designer):
@@ -45,8 +48,8 @@ class RandomDesigner(Designer):
 class GreedyDesigner(Designer):
     """Climbs the hill of reward: makes the one-tile edit that improves the level most, until none does.
 
-    It tries every tile in every cell before each edit, and draws among the equally good. It stops at the published
-    success, at a local optimum, or when the change budget is spent.
+    It tries every tile in every cell before each edit (see `best_edit` for large levels), and draws among the equally
+    good. It stops at the published success, at a local optimum, or when the change budget is spent.
 
     Args:
         problem: a problem or its name.
@@ -93,48 +96,95 @@ class GreedyDesigner(Designer):
         history = [start] if record else []
         ended = bool(infos["success"][0])
         while not ended:
-            level = env.levels[0]
-            candidates, edits = neighbours(level, len(self.problem.tiles), frozen)
-            losses = losses_of(self.problem, candidates)
-            best = losses.min() if len(losses) else np.inf
-            if best >= losses_of(self.problem, level[None])[0]:
+            edit = best_edit(self.problem, env.levels[0], frozen, random)
+            if edit is None:
                 break
-            *place, tile = edits[random.choice(np.flatnonzero(losses == best))]
-            # Wide wants the column first, then the row, then the storey.
-            _, _, terminations, truncations, infos = env.step(np.array([[*reversed(place), tile]]))
+            _, _, terminations, truncations, infos = env.step(edit[None])
             ended = bool(terminations[0] or truncations[0])
             if record:
                 history.append(env.levels[0])
         return env.levels[0], infos, history
 
 
-def losses_of(problem: Problem, levels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Returns the weighted sum of each level's distances to the problem's targets, float64 (n,)."""
-    bounds = np.array([metric.bounds(levels.shape[1:]) for metric in problem.metrics], np.float64)
-    targets = np.array([metric.target for metric in problem.metrics], np.float64)
+def losses_of(
+    problem: Problem, levels: NDArray[np.uint8], played: NDArray[np.float32] | None = None
+) -> NDArray[np.float64]:
+    """Returns the weighted sum of each level's distances to the problem's targets, float64 (n,).
+
+    Args:
+        problem: what they are levels of.
+        levels: uint8 (n, height, width).
+        played: float32 (number of metrics,), values that stand for metrics found by playing; None plays the levels.
+    """
     weights = np.array([metric.weight for metric in problem.metrics], np.float64)
-    low, high = np.clip(targets, bounds[:, :1], bounds[:, 1:]).T
-    return interval_distances(problem.measure(levels), low, high) @ weights
+    low, high = clipped_targets(problem, levels.shape[1:])
+    measured = measure_columns(problem, levels, (), play=played is None)
+    if played is not None:
+        play = np.array([metric.play for metric in problem.metrics])
+        measured = np.where(play, played, measured)
+    return interval_distances(measured, low, high) @ weights
+
+
+def best_edit(
+    problem: Problem, level: NDArray[np.uint8], frozen: NDArray[np.bool_], random: np.random.Generator
+) -> NDArray[np.int64] | None:
+    """Returns the edit of one tile that improves a level most, drawn among the equally good.
+
+    Of a large level not all edits are tried, but as many, drawn at random, as come to TRIED_TILES tiles; and only the
+    best of them are played, as many as come to PLAYED_TILES.
+
+    Args:
+        problem: what it is a level of.
+        level: uint8 (height, width).
+        frozen: bool (height, width), True where the level must stay.
+        random: what is drawn from.
+
+    Returns:
+        int64 (3,): column, row and new tile, an action of the wide representation; None where no edit that was tried
+        improves the level.
+    """
+    levels, edits = neighbours(level, len(problem.tiles), frozen, random, max(TRIED_TILES // level.size, 1))
+    if not len(levels):
+        return None
+    now = problem.measure(level[None])
+    most = max(PLAYED_TILES // level.size, 1)
+    if len(levels) > most and any(metric.play for metric in problem.metrics):
+        promise = losses_of(problem, levels, now[0])
+        chosen = np.lexsort((random.random(len(levels)), promise))[:most]
+        levels, edits = levels[chosen], edits[chosen]
+    losses = losses_of(problem, levels)
+    best = losses.min()
+    if best >= losses_of(problem, level[None])[0]:
+        return None
+    *place, tile = edits[random.choice(np.flatnonzero(losses == best))]
+    return np.array([*reversed(place), tile], np.int64)
 
 
 def neighbours(
-    level: NDArray[np.uint8], number_of_tiles: int, frozen: NDArray[np.bool_] | None = None
+    level: NDArray[np.uint8],
+    number_of_tiles: int,
+    frozen: NDArray[np.bool_] | None = None,
+    random: np.random.Generator | None = None,
+    most: int | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Returns every level that differs from a level in one tile.
+    """Returns levels that differ from a level in one tile.
 
     Args:
         level: uint8 (height, width) or (depth, height, width).
         number_of_tiles: how many tiles there are.
         frozen: bool of the same shape, True where the level must stay.
+        random: what is drawn from, where there are more than `most`.
+        most: how many are returned at most; None for all.
 
     Returns:
         The levels, uint8 (k, *shape), and their edits, int64 (k, axes + 1): (storey,) row, column and new tile.
     """
-    *places, tiles = np.indices((*level.shape, number_of_tiles)).reshape(level.ndim + 1, -1)
-    wanted = tiles != level[tuple(places)]
+    wanted = np.arange(number_of_tiles) != level[..., None]
     if frozen is not None:
-        wanted &= ~frozen[tuple(places)]
-    edits = np.stack([*places, tiles], axis=1)[wanted]
+        wanted &= ~frozen[..., None]
+    edits = np.argwhere(wanted)
+    if most is not None and random is not None and len(edits) > most:
+        edits = edits[np.sort(random.choice(len(edits), most, replace=False))]
     levels = np.repeat(level[None], len(edits), axis=0)
     levels[(np.arange(len(edits)), *edits[:, :-1].T)] = edits[:, -1]
     return levels, edits

@@ -59,6 +59,7 @@ class LookAhead:
         action_space: the actions of one lane.
         optional: optional metrics that are measured too.
         weights: float64 (m,), the metrics' weights in the reward.
+        play: whether every outcome is played; otherwise metrics that are found by playing are shown as unchanged.
     """
 
     def __init__(
@@ -68,11 +69,14 @@ class LookAhead:
         action_space: ActionSpace,
         optional: Sequence[Metric],
         weights: NDArray[np.float64],
+        play: bool,
     ) -> None:
         self._problem = problem
         self._representation = representation
         self._optional = tuple(optional)
         self._weights = weights
+        self._play = play
+        self._played = np.array([metric.play for metric in (*problem.metrics, *optional)])
         self.actions = all_actions(action_space, len(problem.default_shape))
 
     @property
@@ -133,7 +137,9 @@ class LookAhead:
         tried = changed.nonzero()[0]
         if len(tried):
             parents = tried // options
-            outcomes = measure_columns(self._problem, copies.levels[tried], self._optional)
+            outcomes = measure_columns(self._problem, copies.levels[tried], self._optional, self._play)
+            if not self._play:
+                outcomes[:, self._played] = measured[parents][:, self._played]
             before = interval_distances(measured, low, high)
             after = interval_distances(outcomes, low[parents], high[parents])
             shown[tried, :-1] = (before[parents] - after) * self._weights

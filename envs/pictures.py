@@ -16,6 +16,7 @@ from envs.art import check_tile_size, is_tall, plain_tile, sprite
 from envs.errors import UserError
 from envs.files import write_atomically
 from envs.problem import Problem
+from envs.rules import Rules
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -199,6 +200,41 @@ def render_board(
         raise UserError(f"The board's numbers must be 0 to {len(sprite_names) - 1}, one a sprite; it holds {worst}.")
     looks = tuple(sprite_names) if border is None else (*sprite_names, border)
     return _flatten(_cells(looks, size, ids, None if border is None else len(sprite_names)))
+
+
+def render_game(rules: Rules, state: NDArray[np.int32], tile_size: int = 32) -> NDArray[np.uint8]:
+    """Draws a game as it stands: its board or, where things stand between cells, the ground and the actors on it.
+
+    Args:
+        rules: the game.
+        state: where it stands.
+        tile_size: the side of a tile in pixels, 4 to 256.
+
+    Returns:
+        uint8 (rows * tile_size, columns * tile_size, 3), RGB, a fresh array; or a picture that the game makes itself.
+
+    Raises:
+        UserError: the tile size cannot be drawn.
+    """
+    own = rules.picture(state, check_tile_size(tile_size))
+    if own is not None:
+        return own
+    actors = rules.actors(state)
+    if not actors:
+        return render_board(rules.sprites, rules.board(state), tile_size)
+    picture = render_board(rules.sprites, rules.ground(state), tile_size)
+    height, width = picture.shape[:2]
+    # The player, who comes first, is drawn last, so that nothing hides it.
+    for actor in reversed(actors):
+        look = sprite(rules.sprites[actor.sprite], tile_size)
+        look = look[:, ::-1] if actor.mirrored else look
+        top, left = round(actor.row * tile_size), round(actor.column * tile_size)
+        rows = slice(max(-top, 0), min(height - top, tile_size))
+        columns = slice(max(-left, 0), min(width - left, tile_size))
+        if rows.start < rows.stop and columns.start < columns.stop:
+            place = (slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop))
+            picture[place] = np.rint(_blend(picture[place], look[rows, columns]))
+    return picture
 
 
 def contact_sheet(

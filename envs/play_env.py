@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 STEPS_PER_CELL = 10
 
 
-class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
+#: A board row by row or, for games that need more to be told, a dictionary of the board and what `Rules.sense` says.
+Observation = NDArray[np.uint8] | dict[str, NDArray[Any]]
+
+
+class PlayEnv(gymnasium.Env[Observation, np.int64]):
     """Plays levels by the problem's rules, the same ones that its solver and the window use.
 
     **Observation:** Box uint8 (number of cells,), row by row and storey by storey: what the player sees, as indices into `rules.sprites`.
     It is flat, so that libraries do not take it for a picture; `reshape(env.shape)` gives the board. The board does
-    not show everything: where zelda's enemies are heading, for one, shows only as they move.
+    not show everything: where zelda's enemies are heading, for one, shows only as they move. Games with speeds and
+    places between cells give a Dict instead: "board" as above, and "senses", Box float32 (rules.senses,) in [-1, 1].
 
     **Action:** Discrete, the place of the action in `rules.actions`.
 
@@ -71,11 +76,14 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
         self.levels = _winnable_examples(self.problem) if levels is None else self._checked(levels)
         self.shape: tuple[int, ...] = self.levels.shape[1:]
         self.max_steps = STEPS_PER_CELL * int(np.prod(self.shape)) if max_steps is None else int(max_steps)
+        self.metadata = {**self.metadata, "render_fps": self.rules.ticks_per_second or self.metadata["render_fps"]}
         self.render_mode = render_mode
         self.tile_size = tile_size
-        self.observation_space = gymnasium.spaces.Box(
-            0, len(self.rules.sprites) - 1, (int(np.prod(self.shape)),), np.uint8
-        )
+        board = gymnasium.spaces.Box(0, len(self.rules.sprites) - 1, (int(np.prod(self.shape)),), np.uint8)
+        self.observation_space: gymnasium.Space[Any] = board
+        if self.rules.senses:
+            senses = gymnasium.spaces.Box(-1, 1, (self.rules.senses,), np.float32)
+            self.observation_space = gymnasium.spaces.Dict({"board": board, "senses": senses})
         self.action_space = gymnasium.spaces.Discrete(len(self.rules.actions))
         self._state: NDArray[np.int32] | None = None
         self._over = False
@@ -84,7 +92,7 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    ) -> tuple[Observation, dict[str, Any]]:
         """Starts a level.
 
         Args:
@@ -92,7 +100,7 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
             options: {"level": tile ids (height, width)} to play that level.
 
         Returns:
-            The first observation, uint8 (height * width,), and the info.
+            The first observation and the info.
 
         Raises:
             UserError: an option is not known, or the level cannot be started or is not of the levels' shape.
@@ -119,7 +127,7 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
             self._show()
         return self._observation(), self._info()
 
-    def step(self, action: np.int64 | int) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Plays one action; see the class for what comes back.
 
         Raises:
@@ -179,26 +187,25 @@ class PlayEnv(gymnasium.Env[NDArray[np.uint8], np.int64]):
             raise UserError("No level has been started yet: call reset() first.")
         return self._state
 
-    def _observation(self) -> NDArray[np.uint8]:
-        return self.rules.board(self._current()).reshape(-1)
+    def _observation(self) -> Observation:
+        state = self._current()
+        board = self.rules.board(state).reshape(-1)
+        return {"board": board, "senses": self.rules.sense(state)} if self.rules.senses else board
 
     def _info(self) -> dict[str, Any]:
         return {"won": self.rules.outcome(self._current()) == WON, "steps": self._steps}
 
     def _picture(self) -> NDArray[np.uint8]:
-        from envs.pictures import render_board  # noqa: PLC0415 (Pillow is loaded only where pictures are made)
+        from envs.pictures import render_game  # noqa: PLC0415 (Pillow is loaded only where pictures are made)
 
-        own = self.rules.picture(self._current(), self.tile_size)
-        if own is not None:
-            return own
-        return render_board(self.rules.sprites, self.rules.board(self._current()), self.tile_size)
+        return render_game(self.rules, self._current(), self.tile_size)
 
     def _show(self) -> None:
         if self._window is None:
             from envs.window import Window  # noqa: PLC0415 (pygame is loaded only where a window opens)
 
             self._window = Window(f"Tilewright: play {self.problem.name}")
-        self._window.show(self._picture())
+        self._window.show(self._picture(), self.metadata["render_fps"])
 
 
 def _winnable_examples(problem: Problem) -> NDArray[np.uint8]:

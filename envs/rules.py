@@ -114,7 +114,7 @@ class Rules(ABC):
         return None
 
     def actors(self, state: NDArray[np.int32]) -> list[Actor]:
-        """Returns what stands between cells, the player first; the window follows the first and draws all over `ground`.
+        """Returns what stands between cells, the player first: the window follows it, and draws all over `ground`.
 
         Games whose things all stand on cells return none, as here; then the window shows `board`.
         """

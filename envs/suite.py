@@ -15,7 +15,7 @@ import envs.representations
 from envs.design_options import level_shape
 from envs.discovery import discover
 from envs.errors import UserError, unknown_name
-from envs.problem import Metric, Problem
+from envs.problem import Metric, Problem, Shape
 from envs.representation import Representation
 from envs.rules import Rules, Solution
 
@@ -71,13 +71,28 @@ def get_rules(problem: str | Problem) -> Rules:
     return task.rules
 
 
-def measure_columns(problem: Problem, levels: NDArray[np.uint8], optional: Sequence[Metric]) -> NDArray[np.float32]:
-    """Measures the problem's metrics and then some optional ones, float32 (n, columns)."""
-    measured = problem.measure(levels)
+def measure_columns(
+    problem: Problem, levels: NDArray[np.uint8], optional: Sequence[Metric], play: bool = True
+) -> NDArray[np.float32]:
+    """Measures the problem's metrics and then some optional ones.
+
+    Args:
+        problem: what is measured.
+        levels: uint8 (n, height, width).
+        optional: optional metrics of the problem.
+        play: whether metrics that are found by playing are wanted; otherwise their columns hold anything.
+
+    Returns:
+        float32 (n, columns).
+    """
+    measured = problem.measure(levels) if play else problem.measure_static(levels)
     if not optional:
         return measured
-    extra = [metric.measure(levels)[:, None] for metric in optional if metric.measure is not None]
-    return np.concatenate([measured, *extra], axis=1)
+    columns = np.zeros((len(levels), len(optional)), np.float32)
+    for i, metric in enumerate(optional):
+        if metric.measure is not None and (play or not metric.play):
+            columns[:, i] = metric.measure(levels)
+    return np.concatenate([measured, columns], axis=1)
 
 
 def optional_metrics(problem: Problem, names: Sequence[str]) -> tuple[Metric, ...]:
@@ -137,12 +152,19 @@ def quality(problem: str | Problem, levels: Any) -> NDArray[np.float64]:
     task = get_problem(problem)
     batch = task.check_levels(levels)
     bounds = np.array([metric.bounds(batch.shape[1:]) for metric in task.metrics], np.float64)
-    targets = np.array([metric.target for metric in task.metrics], np.float64)
+    low, high = clipped_targets(task, batch.shape[1:])
     weights = np.array([metric.weight for metric in task.metrics], np.float64)
-    low, high = np.clip(targets, bounds[:, :1], bounds[:, 1:]).T
     distances = interval_distances(task.measure(batch), low, high)
     worst = np.maximum(np.maximum(low - bounds[:, 0], bounds[:, 1] - high), 1e-12)
     return 1 - np.clip(distances / worst, 0, 1) @ (weights / weights.sum())
+
+
+def clipped_targets(problem: Problem, shape: Shape) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the ends of a problem's target intervals, float64 (number of metrics,) each, within the bounds."""
+    bounds = np.array([metric.bounds(shape) for metric in problem.metrics], np.float64)
+    targets = np.array([metric.target for metric in problem.metrics], np.float64)
+    low, high = np.clip(targets, bounds[:, :1], bounds[:, 1:]).T
+    return low, high
 
 
 def interval_distances(
@@ -200,7 +222,8 @@ def construct(
         if not isinstance(value, (int, np.integer)) or value < least:
             raise UserError(f"{name} must be a whole number of at least {least}; got {value!r}.")
     size = level_shape("shape", shape, task, task.default_shape)
-    return task.construct(np.random.SeedSequence(int(seed)).generate_state(int(count), np.uint64), size)
+    seeds = np.random.SeedSequence(int(seed)).generate_state(int(count), np.uint64)
+    return task.construct(seeds.astype(np.uint64, copy=False), size)
 
 
 def render(problem: str | Problem, level: Any, tile_size: int = 32, **marks: Any) -> NDArray[np.uint8]:

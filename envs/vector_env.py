@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
+from envs.design_measures import Measures
 from envs.design_options import (
     at_least,
     control,
@@ -35,7 +36,7 @@ from envs.design_options import (
 )
 from envs.design_options import autoreset_mode as _autoreset_mode
 from envs.design_pictures import LanePictures
-from envs.design_starts import Starts, by_shape
+from envs.design_starts import Starts
 from envs.design_targets import Targets
 from envs.errors import UserError, unknown_name
 from envs.kernels.edit import crop as crop_kernel
@@ -49,16 +50,14 @@ from envs.kernels.episode import (
     REMAINING,
     START_SCALED,
     STEPS,
-    appraise,
     conclude,
     prepare,
-    select,
 )
 from envs.look_ahead import LookAhead
 from envs.problem import Problem
 from envs.randomness import Streams
 from envs.representation import Canvas, Representation
-from envs.suite import get_problem, get_representation, measure_columns, optional_metrics
+from envs.suite import get_problem, get_representation, optional_metrics
 
 # NumPy takes a dtype object faster than the class that names it.
 _BOOL, _FLOAT32 = np.dtype(np.bool_), np.dtype(np.float32)
@@ -98,7 +97,8 @@ class DesignVectorEnv(VectorEnv):
     `truncated` at the step limit.
 
     **Info**: every metric by its name, float32; `success` (the published rule) and `strict_success` (the rule that
-    ends episodes, and every metric with a finite target inside its interval), bool; `changes` and `steps`, int64.
+    ends episodes, every metric with a finite target inside its interval, and the level completed by our player),
+    bool; `changes` and `steps`, int64.
 
     Lane i of `reset(seed=s)` goes through the same episodes as a single environment reset with seed s + i.
 
@@ -122,6 +122,8 @@ class DesignVectorEnv(VectorEnv):
         extra_metrics: names of the problem's optional metrics to measure, reward and report as well.
         start_levels: tile ids (k, height, width); each episode starts from one of them, drawn at random. None draws
             random levels from the problem's start distribution.
+        play_every: measure the metrics that are found by playing (sokoban's sol-length) every so many steps, and where
+            an episode begins and ends; 0 only at these. In between they stand as they were measured last.
         reward_every: pay the improvement every so many steps and at the end of the episode; 0 only at the end.
         end_on_success: whether success ends the episode.
         look_ahead: show what every action would improve; for actions of one to three numbers, and one level shape.
@@ -157,6 +159,7 @@ class DesignVectorEnv(VectorEnv):
         controls: Sequence[Any] = (),
         extra_metrics: Sequence[str] = (),
         start_levels: ArrayLike | None = None,
+        play_every: int = 1,
         reward_every: int = 1,
         end_on_success: bool = True,
         look_ahead: bool = False,
@@ -184,6 +187,7 @@ class DesignVectorEnv(VectorEnv):
         self._step_limit = None if step_limit is None else at_least("step_limit", step_limit, 1)
         self._observe_frozen = frozen_share > 0 if observe_frozen is None else observe_frozen
         self._reward_every = at_least("reward_every", reward_every, 0)
+        self._play_every = at_least("play_every", play_every, 0)
         if start_levels is not None:
             start_levels = self.problem.check_levels(start_levels)
             if start_levels.shape[1:] != self.shape or least_shape != self.shape or not len(start_levels):
@@ -249,7 +253,12 @@ class DesignVectorEnv(VectorEnv):
             if not self._starts.same_shape:
                 raise UserError("look_ahead needs levels of one shape: leave min_shape or look_ahead out.")
             self._look_ahead = LookAhead(
-                self.problem, self.representation, self.single_action_space, self._extra, self._weights
+                self.problem,
+                self.representation,
+                self.single_action_space,
+                self._extra,
+                self._weights,
+                play=self._play_every == 1,
             )
             bounds = np.array([metric.bounds(self.shape) for metric in self.metrics], np.float64)
             parts["look_ahead"] = self._look_ahead.space(bounds[:, 1] - bounds[:, 0], math.prod(self.shape))
@@ -279,18 +288,22 @@ class DesignVectorEnv(VectorEnv):
         same_shape = self.shape if self._starts.same_shape else None
         self._targets = Targets(self.metrics, wanted, self._controls, lanes, same_shape)
         self._fresh_counters = self._counters_of(math.prod(self.shape))[:, None]
-        self._metrics = np.zeros((4, lanes, metrics), np.float32)
-        # Views of what is copied into every observation and info.
-        self._scaled_metrics = self._metrics[NOW_SCALED : START_SCALED + 1]
-        self._metric_columns = self._metrics[NOW].T
-        self._counts = self._counters[CHANGES : STEPS + 1]
-        self._losses = np.zeros((2, lanes))
-        self._success = np.zeros(lanes, np.bool_)
-        self._met = np.zeros(lanes, np.bool_)
-        # What ends an episode: the published rule, or the targets where the caller gave or controls them.
-        self._goal = np.zeros(lanes, np.bool_)
+        self._measures = Measures(
+            self.problem,
+            self._extra,
+            self._weights,
+            self._targets,
+            self._canvas,
+            self._starts.same_shape,
+            self._play_every,
+        )
         if end_on_success:
-            self._goal = self._met if self._own_targets else self._success
+            # The targets where the caller gave or controls them, else the published rule.
+            self._measures.goal = self._measures.met if self._own_targets else self._measures.success
+        # Views of what is copied into every observation and info.
+        self._scaled_metrics = self._measures.metrics[NOW_SCALED : START_SCALED + 1]
+        self._metric_columns = self._measures.metrics[NOW].T
+        self._counts = self._counters[CHANGES : STEPS + 1]
         # The lanes that begin anew in the next step.
         self._done = np.zeros(lanes, np.bool_)
         self._begun = False
@@ -299,9 +312,6 @@ class DesignVectorEnv(VectorEnv):
         self._active = np.zeros(lanes, np.bool_)
         self._ended = np.zeros(lanes, np.bool_)
         self._uniforms = np.zeros((lanes, self.representation.draws_per_step))
-        self._lanes = np.zeros(lanes, np.int64)
-        self._chosen = np.zeros((lanes, *self.shape), np.uint8)
-        self._start_metrics = np.zeros((lanes, metrics), np.float32)
         self._unchanged = np.zeros(lanes, np.int64)
         if self._look_ahead is not None:
             # What was seen ahead stays true until the lane's level or cursor changes.
@@ -343,7 +353,7 @@ class DesignVectorEnv(VectorEnv):
     @property
     def measured(self) -> NDArray[np.float32]:
         """A copy of the metrics of the levels as they stand, float32 (num_envs, number of metrics)."""
-        return self._metrics[NOW].copy()
+        return self._measures.metrics[NOW].copy()
 
     # Episodes.
 
@@ -385,7 +395,7 @@ class DesignVectorEnv(VectorEnv):
                 if one is not None:
                     self._streams.seed(int(lane), one)
         self._begin(lanes, levels, frozen, targets)
-        self._measure(self._unchanged, begun)
+        self._measure(self._nobody, self._unchanged, begun)
         self._done[lanes] = False
         self._begun = True
         observations, _, _, _, infos, _ = self._conclude(self._nobody, self._unchanged, self._ended)
@@ -412,13 +422,13 @@ class DesignVectorEnv(VectorEnv):
         same_step = self.autoreset_mode is AutoresetMode.SAME_STEP
         if self._resting:
             self._begin(self._done.nonzero()[0])
-        self._measure(changed, self._done)
+        self._measure(self._active, changed, self._done)
         done = self._ended if same_step else self._done
         observations, rewards, terminations, truncations, infos, ended = self._conclude(self._active, changed, done)
         if ended and same_step:
             final = self._final(observations, infos, done)
             self._begin(done.nonzero()[0])
-            self._measure(self._unchanged, done)
+            self._measure(self._nobody, self._unchanged, done)
             observations, _, _, _, infos, _ = self._conclude(self._nobody, self._unchanged, done)
             infos = {**final, **infos}
         return observations, rewards, terminations, truncations, infos
@@ -450,44 +460,11 @@ class DesignVectorEnv(VectorEnv):
             steps = changes * size
         return np.array([0, 0, changes, self._step_limit or steps, changes], np.int64)
 
-    def _measure(self, changed: NDArray[np.int64], begun: NDArray[np.bool_]) -> None:
-        """Measures the lanes that changed or began, and brings up to date all that follows from their metrics."""
-        canvas = self._canvas
+    def _measure(self, active: NDArray[np.bool_], changed: NDArray[np.int64], begun: NDArray[np.bool_]) -> None:
+        """Measures what changed or began."""
         if self._look_ahead is not None:
-            self._stale |= self._active | begun if self.representation.has_cursor else (changed > 0) | begun
-        everyone = self.num_envs
-        count = select(
-            canvas.levels.reshape(everyone, -1), changed, begun, self._lanes, self._chosen.reshape(everyone, -1)
-        )
-        if not count:
-            return
-        lanes, levels, start_metrics = self._lanes, self._chosen, self._start_metrics
-        if count < self.num_envs:
-            lanes, levels, start_metrics = lanes[:count], levels[:count], start_metrics[:count]
-        if self._starts.same_shape:
-            measured = measure_columns(self.problem, levels, self._extra)
-        else:
-            measured = np.empty((count, len(self.metrics)), np.float32)
-            for members, shape in by_shape(canvas.shapes[lanes]):
-                own = np.ascontiguousarray(levels[(members, *map(slice, shape))])
-                measured[members] = measure_columns(self.problem, own, self._extra)
-        measured = np.ascontiguousarray(measured, np.float32)
-        appraise(
-            lanes,
-            measured,
-            begun,
-            self._targets.intervals,
-            self._targets.finite,
-            self._weights,
-            self._metrics,
-            self._losses,
-            self._met,
-            start_metrics,
-        )
-        if self._extra:
-            standard = len(self.problem.metrics)
-            measured, start_metrics = measured[:, :standard], start_metrics[:, :standard]
-        self._success[lanes] = self.problem.succeeded(measured, start_metrics)
+            self._stale |= active | begun if self.representation.has_cursor else (changed > 0) | begun
+        self._measures.update(active, changed, begun, self._counters)
 
     # What goes out.
 
@@ -505,7 +482,7 @@ class DesignVectorEnv(VectorEnv):
             Observations, rewards, terminations, truncations and infos, in arrays of their own; and how many episodes
             are over.
         """
-        canvas, lanes = self._canvas, self.num_envs
+        canvas, measures, lanes = self._canvas, self._measures, self.num_envs
         rewards = np.empty(lanes)
         flags = np.empty((4, lanes), _BOOL)
         budget = np.empty((lanes, 1), _FLOAT32)
@@ -513,11 +490,11 @@ class DesignVectorEnv(VectorEnv):
             active,
             changed,
             self._counters,
-            self._goal,
+            measures.goal,
             self._reward_every,
-            self._losses,
-            self._success,
-            self._met,
+            measures.losses,
+            measures.success,
+            measures.met,
             self._own_targets,
             done,
             rewards,
@@ -548,7 +525,7 @@ class DesignVectorEnv(VectorEnv):
         if len(lanes):
             intervals = self._targets.intervals
             self._ahead[lanes] = look_ahead.improvements(
-                self._canvas, lanes, self._metrics[NOW, lanes], intervals[LOW, lanes], intervals[HIGH, lanes]
+                self._canvas, lanes, self._measures.metrics[NOW, lanes], intervals[LOW, lanes], intervals[HIGH, lanes]
             )
             self._stale[:] = False
         return self._ahead.copy()

@@ -34,7 +34,7 @@ class Options:
     """Train a level designer by reinforcement learning, judge it, and leave what it made in a run folder.
 
     Attributes:
-        problem: what to design: binary, zelda, sokoban, or any problem that `envs` finds.
+        problem: what to design; `python -m experiments.catalogue` lists the problems.
         representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti or cellular.
         name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN.
         seed: fixes weights, start levels and draws.
@@ -50,6 +50,8 @@ class Options:
         shape: height and width of the levels, or depth, height and width; by default the problem's.
         controls: metrics whose targets are drawn for each episode and shown to the designer.
         frozen_share: the chance of each tile to be frozen.
+        play_every: play the level, for the metrics that need it, every so many steps and at the end of the episode; 0
+            only at the end.
         look_ahead: show the designer what each of its actions would improve; by default wherever its actions are few
             enough to be tried one by one.
         evaluation_levels: how many new start levels the designer is judged on.
@@ -71,6 +73,7 @@ class Options:
     shape: tuple[int, ...] | None = None
     controls: tuple[str, ...] = ()
     frozen_share: float = 0.0
+    play_every: int = 1
     look_ahead: bool | None = None
     evaluation_levels: int = 200
     ppo: dict[str, str] = field(default_factory=dict)
@@ -92,6 +95,8 @@ def environment_options(options: Options) -> dict[str, Any]:
         chosen["controls"] = list(options.controls)
     if options.frozen_share:
         chosen["frozen_share"] = options.frozen_share
+    if options.play_every != 1:
+        chosen["play_every"] = options.play_every
     if options.look_ahead is not False:
         try:
             DesignVectorEnv(**chosen, look_ahead=True)

@@ -32,7 +32,7 @@ def main(options: type[Options], experiment: Callable[[Options], None], argument
     What the user got wrong is told in one sentence on standard error, with exit code 2; an interrupt exits with 130.
 
     Args:
-        options: the dataclass of options, a seed among them; its docstring is the help text.
+        options: the dataclass of options; its docstring is the help text.
         experiment: what to run.
         arguments: the command line; None takes the process's own.
     """
@@ -42,7 +42,7 @@ def main(options: type[Options], experiment: Callable[[Options], None], argument
     program = f"python -m experiments.{Path(inspect.getfile(experiment)).stem}"
     chosen: Any = tyro.cli(options, prog=program, args=arguments, description=summary)
     try:
-        if not 0 <= chosen.seed < _SEEDS:
+        if not 0 <= getattr(chosen, "seed", 0) < _SEEDS:
             raise UserError(f"--seed must be a whole number from 0 to {_SEEDS - 1}; got {chosen.seed}.")
         experiment(chosen)
     except UserError as error:

@@ -19,7 +19,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor
 
 import envs
-from agents.baselines import GreedyDesigner, RandomDesigner, losses_of, neighbours
+from agents.baselines import PLAYED_TILES, GreedyDesigner, RandomDesigner, losses_of, neighbours
 from agents.designer import CONFIG_FILE, WEIGHTS_FILE, PolicyDesigner, draw_starts, run_episodes
 from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig, NetworkRecord, check_device
 from agents.sb3 import SB3VecEnv
@@ -745,6 +745,9 @@ def test_the_hill_climber_only_climbs_and_stops_at_the_top(problem):
     assert len(designs.history) == designs.steps[0] + 1
     for level, success in zip(designs.levels, designs.success, strict=True):
         candidates, _ = neighbours(level, len(task.tiles))
+        if candidates.size > PLAYED_TILES:
+            # Not all edits were tried: there is no telling whether this is the top.
+            continue
         at_the_top = losses_of(task, candidates).min() >= losses_of(task, level[None])[0]
         assert success or at_the_top
 

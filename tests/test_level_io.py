@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from envs.errors import UserError
-from envs.level_io import formats, read_levels, write_levels
+from envs.level_io import format_names, formats, read_levels, write_levels
 from envs.problem import Problem, Tile
 
 
@@ -36,6 +36,15 @@ def make(name, *tiles):
 
 
 MAZE = make("maze", ("empty", ".", "floor"), ("solid", "#", "wall"), ("key", "K", "key"), ("grass", "g", ""))
+#: It has the tiles that every format can hold.
+WAREHOUSE = make(
+    "warehouse",
+    ("empty", "-", "floor"),
+    ("solid", "#", "wall"),
+    ("player", "@", "player"),
+    ("crate", "$", "crate"),
+    ("target", ".", "target"),
+)
 #: Characters that a text file could mistake for something else.
 AWKWARD = make("awkward", ("empty", " ", "floor"), ("solid", ";", "wall"), ("snow", "❄", ""), ("hash", "#", ""))
 
@@ -71,13 +80,15 @@ def test_extensions_may_be_in_capitals_and_batches_are_taken(tmp_path, extension
     batch = np.zeros((3, 4, 5), np.int64)
     batch[1, 2, 3] = 2
     path = tmp_path / f"LEVELS{extension.upper()}"
-    write_levels(path, batch, MAZE)
-    assert same(read_levels(path, MAZE), list(batch))
+    write_levels(path, batch, WAREHOUSE)
+    assert same(read_levels(path, WAREHOUSE), list(batch))
 
 
 def test_formats_are_described():
-    assert {".txt", ".tmj"} <= set(formats())
-    assert all(len(description) > 10 for description in formats().values())
+    assert set(formats()) == {".txt", ".tmj", ".xsb", ".sok", ".png"}
+    assert set(format_names()) == {"text", "tiled", "xsb", "boxoban", "vglc", "png"}
+    assert formats()[".txt"] == format_names()["text"]
+    assert all(len(description) > 10 for description in (formats() | format_names()).values())
 
 
 # Text
@@ -372,7 +383,7 @@ def test_tiles_of_other_problems_are_named(tmp_path):
         ('{"layers": [\n  1,, 2]}', "{path}, line 2, column 5: malformed JSON (Expecting value); save the file again."),
         ("[" * 200_000, "{path} is malformed JSON: it is nested too deeply; save the file again."),
         ("9" * 5_000, "{path} is malformed JSON: it holds a number that is too long; save the file again."),
-        ("[1, 2]", "{path} is JSON but no Tiled file: it must be one object in braces."),
+        ("[1, 2]", "{path} is JSON but no object; such files must be one object in braces."),
         ("", "{path} is empty; give a file with at least one level."),
     ],
 )
@@ -384,21 +395,21 @@ def test_malformed_json_is_named_with_its_place(tmp_path, text, message):
     assert str(error.value) == message.format(path=path)
 
 
-# Both
+# All
 
 
 @pytest.mark.parametrize("extension", formats())
 def test_missing_files_and_folders_are_named(tmp_path, extension):
     path = tmp_path / f"levels{extension}"
     with pytest.raises(UserError, match="does not exist; give the path of a level file"):
-        read_levels(path, MAZE)
+        read_levels(path, WAREHOUSE)
     path.mkdir()
     with pytest.raises(UserError, match="is a folder; give the path of a level file in it"):
-        read_levels(path, MAZE)
+        read_levels(path, WAREHOUSE)
     with pytest.raises(UserError, match="is a directory; give the name of a file in it"):
-        write_levels(path, [MAZE.parse(["..", ".."])], MAZE)
+        write_levels(path, [WAREHOUSE.parse(["--", "--"])], WAREHOUSE)
     with pytest.raises(UserError, match="no such file or directory; make its folder first"):
-        write_levels(tmp_path / "nowhere" / path.name, [MAZE.parse(["..", ".."])], MAZE)
+        write_levels(tmp_path / "nowhere" / path.name, [WAREHOUSE.parse(["--", "--"])], WAREHOUSE)
 
 
 @pytest.mark.parametrize(("name", "given"), [("levels.xml", "the extension '.xml'"), ("levels", "no extension")])
@@ -432,14 +443,14 @@ def test_what_is_no_level_is_not_written(tmp_path, extension, levels, message):
 @pytest.mark.parametrize("extension", formats())
 def test_a_failed_write_keeps_the_old_levels(tmp_path, monkeypatch, extension):
     path = tmp_path / f"levels{extension}"
-    old = [MAZE.parse(["..", "#K"])]
-    write_levels(path, old, MAZE, 8)
+    old = [WAREHOUSE.parse(["--", "#$"])]
+    write_levels(path, old, WAREHOUSE, 8)
 
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(UserError, match="no space left on device"):
-        write_levels(path, [MAZE.parse(["##", "##"])], MAZE, 8)
-    assert same(read_levels(path, MAZE), old)
+        write_levels(path, [WAREHOUSE.parse(["##", "##"])], WAREHOUSE, 8)
+    assert same(read_levels(path, WAREHOUSE), old)
     assert not list(tmp_path.glob(".*"))

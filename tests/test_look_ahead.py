@@ -162,7 +162,9 @@ def test_it_stays_right_over_many_steps(representation, mode):
         resting = done if mode == "NextStep" else resting
         canvas, intervals = env._canvas, env._targets.intervals
         before = copy.deepcopy(canvas)
-        fresh = env._look_ahead.improvements(canvas, every_lane, env._metrics[NOW], intervals[LOW], intervals[HIGH])
+        fresh = env._look_ahead.improvements(
+            canvas, every_lane, env._measures.metrics[NOW], intervals[LOW], intervals[HIGH]
+        )
         np.testing.assert_array_equal(observations["look_ahead"], fresh)
         for part in ("levels", "frozen", "shapes", "cursors", "remaining", "free"):
             np.testing.assert_array_equal(getattr(canvas, part), getattr(before, part))

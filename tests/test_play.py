@@ -362,7 +362,7 @@ def windows(monkeypatch):
             self.title, self.shown, self.open = title, [], True
             opened.append(self)
 
-        def show(self, rgb):
+        def show(self, rgb, frames_per_second):
             self.shown.append(rgb)
 
         def close(self):

@@ -166,6 +166,7 @@ class App:
             UserError: the problem cannot be played.
         """
         from experiments.playroom.game import GameScene  # noqa: PLC0415 (the scenes import this module for types)
+        from experiments.playroom.live import LiveScene  # noqa: PLC0415
         from experiments.playroom.menu import MenuScene  # noqa: PLC0415
         from experiments.playroom.paint import PaintScene  # noqa: PLC0415
         from experiments.playroom.watch import WatchScene  # noqa: PLC0415
@@ -193,10 +194,11 @@ class App:
             chosen_levels = list(levels or self.library.levels(task))
             if not chosen_levels:
                 raise UserError(f"There are no {task.name} levels to play; give some with --levels.")
+            scene = LiveScene if rules.ticks_per_second else GameScene
             self._prepare(
                 f"Learning the rules of {task.name}",
                 lambda: verdict(rules, chosen_levels[0]),
-                lambda _: GameScene(self, task, chosen_levels, own=bool(levels)),
+                lambda _: scene(self, task, chosen_levels, own=bool(levels)),
             )
 
     def _prepare(self, words: str, work: Callable[[], Any], scene: Callable[[Any], Scene]) -> None:

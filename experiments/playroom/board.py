@@ -8,9 +8,10 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
-from envs.art import LARGEST_SIZE, SMALLEST_SIZE
+from envs.art import LARGEST_SIZE, SMALLEST_SIZE, sprite
 from envs.pictures import Look, render, render_board, render_storeys, storey_map
 from envs.problem import Problem
+from envs.rules import Actor
 from experiments.playroom.look import LINE, Brush
 
 #: No tile is drawn larger than this unless it is asked for, or small levels would look like posters.
@@ -30,6 +31,7 @@ class Board:
         self._picture = pygame.Surface((1, 1))
         self._place = pygame.Rect(0, 0, 1, 1)
         self._shape = (0, 0)
+        self._sprites: dict[tuple[str, int, bool], pygame.Surface] = {}
         self._places: NDArray[np.intp] | None = None
         self._level_shape: tuple[int, ...] = ()
         self.tile = 1
@@ -93,6 +95,59 @@ class Board:
             picture: makes the picture from a tile size.
         """
         self._draw(brush, box, *blocks_extent(shape), ("own", contents), picture)
+    def draw_live(
+        self,
+        brush: Brush,
+        box: pygame.Rect,
+        sprites: Sequence[str],
+        ground: NDArray[np.uint8],
+        actors: Sequence[Actor],
+        border: Look,
+    ) -> None:
+        """Draws a game whose things stand between cells; of a level that is too wide, what is around the player."""
+        height, width = ground.shape
+        self.tile = self._size(brush, box.height // (height + 2))
+        self._places = None
+        key = (self.tile, height, width, tuple(sprites), ground.tobytes(), border)
+        if key != self._key:
+            picture = render_board(sprites, ground, self.tile, border=border)
+            self._picture = pygame.surfarray.make_surface(picture.swapaxes(0, 1))
+            self._key = key
+        self._shape = (height, width)
+        whole = self._picture.get_rect()
+        view = whole.copy()
+        view.width = min(whole.width, box.width)
+        view.centerx = round((actors[0].column + 1.5) * self.tile)
+        view.clamp_ip(whole)
+        shown = view.copy()
+        shown.center = box.center
+        self._place = whole.move(shown.left - view.left, shown.top - view.top)
+        pygame.draw.rect(brush.surface, LINE, shown.inflate(brush.px(6), brush.px(6)), border_radius=brush.px(5))
+        brush.surface.blit(self._picture, shown, view)
+        brush.surface.set_clip(shown)
+        for actor in reversed(actors):
+            place = (
+                self._place.left + round((actor.column + 1) * self.tile),
+                self._place.top + round((actor.row + 1) * self.tile),
+            )
+            brush.surface.blit(self._sprite(sprites[actor.sprite], actor.mirrored), place)
+        brush.surface.set_clip(None)
+        self._place = shown
+
+    def _sprite(self, name: str, mirrored: bool) -> pygame.Surface:
+        key = (name, self.tile, mirrored)
+        if key not in self._sprites:
+            look = sprite(name, self.tile)
+            image = pygame.image.frombuffer(look.tobytes(), look.shape[1::-1], "RGBA")
+            self._sprites[key] = pygame.transform.flip(image, mirrored, False)
+        return self._sprites[key]
+
+    def _size(self, brush: Brush, fits: int) -> int:
+        """Returns the side of a tile in pixels, where that many would fit."""
+        comfortable = int(LARGEST_COMFORTABLE * max(brush.scale, 0.5))
+        wanted = min(fits, comfortable if self._wanted is None else self._wanted)
+        # Only every second size is drawn, so that dragging the window's edge does not draw all tiles at every pixel.
+        return min(max(wanted - wanted % 2, SMALLEST_SIZE), LARGEST_SIZE)
 
     def _draw(
         self,
@@ -103,11 +158,7 @@ class Board:
         contents: tuple[object, ...],
         picture: Callable[[int], NDArray[np.uint8]],
     ) -> None:
-        fits = min(box.width // (width + 2), box.height // (height + 2))
-        comfortable = int(LARGEST_COMFORTABLE * max(brush.scale, 0.5))
-        wanted = min(fits, comfortable if self._wanted is None else self._wanted)
-        # Only every second size is drawn, so that dragging the window's edge does not draw all tiles at every pixel.
-        self.tile = min(max(wanted - wanted % 2, SMALLEST_SIZE), LARGEST_SIZE)
+        self.tile = self._size(brush, min(box.width // (width + 2), box.height // (height + 2)))
         key = (self.tile, height, width, contents)
         if key != self._key:
             self._picture = pygame.surfarray.make_surface(picture(self.tile).swapaxes(0, 1))

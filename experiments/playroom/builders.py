@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.baselines import losses_of, neighbours
+from agents.baselines import best_edit
 from agents.designer import PolicyDesigner
 from envs.problem import Metric, Problem
 from envs.vector_env import DesignVectorEnv
@@ -215,15 +215,8 @@ class ClimberBuilder(Builder):
         self._random = np.random.default_rng(seed)
 
     def _choose(self) -> NDArray[np.int64] | None:
-        levels, edits = neighbours(self.level, len(self.problem.tiles), self.frozen)
-        if not len(levels):
-            return None
-        losses = losses_of(self.problem, levels)
-        best = losses.min()
-        if best >= losses_of(self.problem, self.level[None])[0]:
-            return None
-        *place, tile = edits[self._random.choice(np.flatnonzero(losses == best))]
-        return np.array([[*reversed(place), tile]], np.int64)
+        edit = best_edit(self.problem, self.level, self.frozen, self._random)
+        return None if edit is None else edit[None]
 
 
 def _most_changes(env: DesignVectorEnv, options: dict[str, Any]) -> int | None:

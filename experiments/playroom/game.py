@@ -10,9 +10,9 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
-from envs.pictures import render_board
+from envs.pictures import render_board, render_game
 from envs.problem import Problem
-from envs.rules import LOST, PLAYING, WON, Rules
+from envs.rules import LOST, PLAYING, WON
 from envs.suite import get_rules
 from experiments.playroom.board import Board, border_look
 from experiments.playroom.library import Level, hint, verdict
@@ -36,6 +36,8 @@ class GameScene(Scene):
     """
 
     side = SIDE + 20
+    #: What the counter counts, and what is said about a solution and to a player who needs no more than it.
+    unit, at_best, praise = "moves", "at best", "nobody can do better"
 
     def __init__(self, app: App, problem: Problem, levels: Sequence[Level], own: bool = False) -> None:
         super().__init__(app)
@@ -48,7 +50,7 @@ class GameScene(Scene):
         self.solved: set[int] = set()
         self._board = Board(app.tile_size)
         self._legend: dict[int, pygame.Surface] = {}
-        self._action_of = {key: i for i, name in enumerate(self.rules.actions) for key in self.rules.keys[name]}
+        self._action_of = {key: i for i, name in enumerate(self.rules.actions) for key in self.rules.keys.get(name, ())}
         self.start_level(0)
 
     # The game.
@@ -96,6 +98,14 @@ class GameScene(Scene):
         if self.outcome == WON:
             self.solved.add(self.index)
 
+    def counted(self, moves: int) -> str:
+        """Returns a number of moves as the counter shows it."""
+        return str(moves)
+
+    def told(self, moves: int) -> str:
+        """Returns a number of moves in words."""
+        return f"{moves} move{'' if moves == 1 else 's'}"
+
     def undo(self) -> None:
         """Takes the last move back."""
         if not self.past:
@@ -137,7 +147,7 @@ class GameScene(Scene):
         directions = {
             self.rules.keys[name][0]: partial(self.act, i)
             for i, name in enumerate(self.rules.actions)
-            if name in _DIRECTIONS
+            if name in _DIRECTIONS and name in self.rules.keys
         }
         entries = []
         over = self.outcome != PLAYING
@@ -147,7 +157,7 @@ class GameScene(Scene):
             entries += [
                 command(name, {self.rules.keys[name][0]: partial(self.act, i)})
                 for i, name in enumerate(self.rules.actions)
-                if name not in _DIRECTIONS
+                if name not in _DIRECTIONS and name in self.rules.keys
             ]
             entries.append(command("hint", {"h": self.show_hint}))
         if self.rules.undo:
@@ -179,26 +189,25 @@ class GameScene(Scene):
         picture = pygame.Rect(
             box.left + margin, box.top + margin, side.left - box.left - 2 * margin, box.height - 2 * margin
         )
-        if self.playable and self.level.ndim == 3:
-            state = self.state
-            self._board.draw_own(
-                brush,
-                picture,
-                self.level.shape,
-                state.tobytes(),
-                lambda size: _own_picture(self.rules, state, size),
-            )
-            if self.outcome != PLAYING:
-                self._draw_outcome(brush, self._board.place)
-        elif self.playable:
-            board = self.rules.board(self.state)
-            self._board.draw_game(brush, picture, self.rules.sprites, board, border_look(self.problem))
-            self._draw_hint(brush, board)
+        if self.playable:
+            self._draw_game(brush, picture)
             if self.outcome != PLAYING:
                 self._draw_outcome(brush, self._board.place)
         else:
             self._board.draw_level(brush, picture, self.problem, self.level)
         self._draw_side(brush, side)
+
+    def _draw_game(self, brush: Brush, picture: pygame.Rect) -> None:
+        """Draws the game as it stands."""
+        if self.level.ndim == 3:
+            rules, state = self.rules, self.state
+            self._board.draw_own(
+                brush, picture, self.level.shape, state.tobytes(), lambda size: render_game(rules, state, size)
+            )
+            return
+        board = self.rules.board(self.state)
+        self._board.draw_game(brush, picture, self.rules.sprites, board, border_look(self.problem))
+        self._draw_hint(brush, board)
 
     def _draw_hint(self, brush: Brush, board: NDArray[np.uint8]) -> None:
         """Draws the solver's next move on the board: an arrow, or a ring round the player for anything else."""
@@ -245,17 +254,17 @@ class GameScene(Scene):
         self.button(brush, button, action, follow.capitalize(), key="return")
 
     def _praise(self) -> str:
-        taken = f"{self.moves} move{'' if self.moves == 1 else 's'}"
+        taken = self.told(self.moves)
         if self.solution is None or not self.solution.solved:
             return f"In {taken}."
         best = len(self.solution.actions)
         if self.moves <= best:
-            return f"In {taken}: nobody can do better."
-        return f"In {taken}; {best} would have been enough."
+            return f"In {taken}: {self.praise}."
+        return f"In {taken}; {self.told(best)} would have been enough."
 
     def _comfort(self) -> str:
         if self.solution is not None and self.solution.solved:
-            return f"It can be won, in {len(self.solution.actions)} moves: try again."
+            return f"It can be won, in {self.told(len(self.solution.actions))}: try again."
         if self.solution is not None and self.solution.status == "unsolvable":
             return "Nobody can win this level: that is proven."
         return "Try again."
@@ -279,12 +288,12 @@ class GameScene(Scene):
         text = pygame.Rect(inner.left + brush.px(28), y + brush.px(2), inner.width - brush.px(28), 0)
         y = brush.paragraph(words, text, 16, GREEN if solved else BRIGHT, most_lines=3)
         y += brush.px(16)
-        brush.text("Moves", (inner.left, y + brush.px(18)), 16, MUTED, anchor="midleft")
+        unit = brush.text(self.unit.capitalize(), (inner.left, y + brush.px(18)), 16, MUTED, anchor="midleft")
         counter = brush.text(
-            str(self.moves), (inner.left + brush.px(64), y + brush.px(18)), 30, BRIGHT, True, "midleft"
+            self.counted(self.moves), (unit.right + brush.px(14), y + brush.px(18)), 30, BRIGHT, True, "midleft"
         )
         if solved and self.solution is not None:
-            best = f"of {len(self.solution.actions)} at best"
+            best = f"of {self.counted(len(self.solution.actions))} {self.at_best}"
             brush.text(best, (counter.right + brush.px(10), y + brush.px(20)), 15, MUTED, anchor="midleft")
         y += brush.px(52)
         y = brush.paragraph(self.rules.description, pygame.Rect(inner.left, y, inner.width, 0), 15, PLAIN)
@@ -357,12 +366,6 @@ class GameScene(Scene):
             if i < 0:
                 self.button(brush, cell, self.undo, "Take back", key="u", enabled=bool(self.past))
             else:
-                key = self.rules.keys[name][0]
+                key = next(iter(self.rules.keys.get(name, ())), "")
                 self.button(brush, cell, partial(self.act, i), name.capitalize(), key=key, enabled=enabled)
         return box.top + max(2, len(others)) * (size + gap) + brush.px(6)
-
-
-def _own_picture(rules: Rules, state: NDArray[np.int32], size: int) -> NDArray[np.uint8]:
-    """Returns the picture that a game of three axes makes of itself, or its storeys one below another."""
-    picture = rules.picture(state, size)
-    return render_board(rules.sprites, rules.board(state), size) if picture is None else picture

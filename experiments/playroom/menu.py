@@ -185,7 +185,7 @@ class MenuScene(Scene):
             self._pictures[key] = pygame.surfarray.make_surface(pixels.swapaxes(0, 1))
         return self._pictures[key]
 
-    def _blocks(self, name: str, level: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
+    def _blocks(self, name: str, level: Level, tile: int) -> Level:
         """Returns an illustration of a card by a level of three axes."""
         problem = self._problem
         if name == "play" and problem.rules is not None and problem.rules.problem_with(level) is None:

@@ -1,0 +1,146 @@
+"""What there is in the suite: every problem and every representation, as the README shows them.
+
+python -m experiments.catalogue
+python -m experiments.catalogue --write README.md --games docs/games.md
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+from envs import all_problems, all_representations
+from envs.errors import UserError
+from envs.files import write_atomically
+from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Metric, Problem
+from experiments.run import main
+
+#: What stands around the tables in a file that they are written into.
+BEGIN, END = "<!-- catalogue -->", "<!-- /catalogue -->"
+
+
+@dataclass
+class Options:
+    """List the problems and the representations of the suite.
+
+    Attributes:
+        write: a Markdown file to bring up to date: the tables replace what stands in it between the lines
+            "<!-- catalogue -->" and "<!-- /catalogue -->".
+        games: a Markdown file to write, which describes every problem: tiles, metrics, success and rules of play.
+    """
+
+    write: Path | None = None
+    games: Path | None = None
+
+
+def first_sentence(documented: object) -> str:
+    """Returns the first line of a docstring, without its full stop."""
+    return (inspect.getdoc(documented) or "").partition("\n")[0].strip().removesuffix(".")
+
+
+def problem_row(problem: Problem) -> str:
+    """Returns a problem's line in the table."""
+    size = " x ".join(str(length) for length in problem.default_shape)
+    tiles = ", ".join(tile.name for tile in problem.tiles)
+    goal = first_sentence(type(problem).succeeded)
+    return f"| {problem.name} | {size} | {tiles} | {goal[:1].lower()}{goal[1:]} |"
+
+
+def tables() -> str:
+    """Returns both tables as Markdown."""
+    problems = [problem_row(problem) for problem in all_problems().values()]
+    representations = [
+        f"| {name} | {first_sentence(inspect.getmodule(type(one))).partition(': ')[2]} |"
+        for name, one in all_representations().items()
+    ]
+    return "\n".join(
+        [
+            "| problem | default size | tiles | success (published) |",
+            "| --- | --- | --- | --- |",
+            *problems,
+            "",
+            "| representation | how a designer edits |",
+            "| --- | --- |",
+            *representations,
+        ]
+    )
+
+
+def target(metric: Metric) -> str:
+    """Returns a target interval in words."""
+    low, high = metric.target
+    if metric.target == AS_LARGE_AS_POSSIBLE:
+        return "as large as possible"
+    if metric.target == AS_SMALL_AS_POSSIBLE:
+        return "as small as possible"
+    if low == high:
+        return f"{low:g}"
+    return f"at most {high:g}" if low == -inf else f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
+
+
+def chapter(problem: Problem) -> str:
+    """Returns what there is to know about a problem, as Markdown."""
+    size = " x ".join(str(length) for length in problem.default_shape)
+    shares = dict(zip((tile.name for tile in problem.tiles), problem.start_probabilities, strict=True))
+    metrics = [
+        f"| {metric.name} | {metric.description}{' (played)' if metric.play else ''} | {target(metric)} "
+        f"| {metric.weight:g} |"
+        for metric in problem.metrics
+    ]
+    goal = inspect.getdoc(type(problem).succeeded) or ""
+    parts = [
+        f"## {problem.name}",
+        f"{problem.description[:1].upper()}{problem.description[1:]}. {size} tiles by default.",
+        inspect.getdoc(type(problem)) or "",
+        f"Success (published): {goal}",
+        "| tile | character | share at the start |\n| --- | --- | --- |\n"
+        + "\n".join(f"| {tile.name} | `{tile.character}` | {shares[tile.name]:g} |" for tile in problem.tiles),
+        "| metric | what is measured | target | weight |\n| --- | --- | --- | --- |\n" + "\n".join(metrics),
+    ]
+    if problem.rules is not None:
+        parts.append(f"### How {problem.name} is played\n\n{inspect.getdoc(type(problem.rules))}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def games() -> str:
+    """Returns a page about every problem, as Markdown."""
+    heading = (
+        "# The games\n\nWritten by `make readme` from what the problems say of themselves. *Played* metrics are found "
+        "by our player; the others are counted.\n"
+    )
+    return "\n\n".join([heading.rstrip(), *(chapter(problem) for problem in all_problems().values())]) + "\n"
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Writes the tables into a file.
+
+    Raises:
+        UserError: it cannot be read or written, or has no place for them.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}); give a Markdown file.") from None
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UserError(f"{path} has no place for the tables: write {BEGIN} and {END} on lines of their own.")
+    write_atomically(path, f"{before}{BEGIN}\n{tables()}\n{END}{after}".encode())
+    print(f"The tables in {path} are up to date.")
+
+
+def catalogue(options: Options) -> None:
+    """Runs the experiment."""
+    if options.write is not None:
+        bring_up_to_date(options.write)
+    if options.games is not None:
+        write_atomically(options.games, games().encode())
+        print(f"Written to {options.games}")
+    if options.write is None and options.games is None:
+        print(tables())
+
+
+if __name__ == "__main__":
+    main(Options, catalogue)
