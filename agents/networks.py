@@ -239,7 +239,7 @@ def _planes(maps: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _as_wide_counts(cells: Tensor) -> Tensor:
-    """Returns what stands in cells, (n, planes, [storeys,] rows, columns), one cell after the other: (n, cells, planes).
+    """Returns what stands in cells, (n, planes, [storeys,] rows, columns), cell after cell: (n, cells, planes).
 
     Wide counts columns first, then rows, then storeys.
     """

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.problem import Problem
+from envs.problem import Problem, inside
 from envs.representation import Canvas
 
 
@@ -32,7 +32,7 @@ class LanePictures:
         """Returns a lane's level, with its cursor and frozen tiles, as uint8 RGB (pixels, pixels, 3)."""
         from envs.pictures import render  # noqa: PLC0415 (Pillow is loaded only where pictures are made)
 
-        own = (lane, *map(slice, canvas.shapes[lane]))
+        own = (lane, *inside(canvas.shapes[lane]))
         frozen = canvas.frozen[own]
         return render(
             self._problem,

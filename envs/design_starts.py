@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.problem import Problem, Shape
+from envs.problem import Problem, Shape, inside
 from envs.randomness import Streams
 from envs.representation import Canvas
 
@@ -85,7 +85,7 @@ class Starts:
         drawn = np.full((len(lanes), *self._shape), canvas.outside, np.uint8)
         for members, shape in by_shape(canvas.shapes[lanes]):
             own = draws[members, : 1 + math.prod(shape)]
-            drawn[(members, *map(slice, shape))] = self._problem.start_levels(own, shape)
+            drawn[(members, *inside(shape))] = self._problem.start_levels(own, shape)
         return drawn
 
 

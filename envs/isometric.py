@@ -1,7 +1,7 @@
 """Pictures of levels of three axes: blocks seen from above and to the south-east, with the inside laid open.
 
-Blocks that bear a place to stand are drawn whole, coloured by their height; all others are of glass, or a level would hide
-behind its own walls.
+Blocks that bear a place to stand are drawn whole, coloured by their height; all others are of glass, or a level would
+hide behind its own walls.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from envs.art import sprite
 
 #: A cell's place: (storey, row, column).
-Cell = tuple[int, int, int]
+Cell = tuple[int, ...]
 
 _BACKGROUND = (30, 29, 42)
 _GROUND = (56, 92, 118)
@@ -66,7 +66,7 @@ def draw_blocks(
     standing = {place: name for name, place in figures}
     for place in np.ndindex(solid.shape):
         if solid[place]:
-            scene.block(place, bearing[1:][place])
+            scene.block(place, bool(bearing[1:][place]))
         if place in dots:
             scene.dot(place)
         if place in standing:
@@ -74,8 +74,8 @@ def draw_blocks(
     for place in dots:
         scene.dot(place, 0.35)
     if frozen is not None:
-        for place in np.argwhere(frozen):
-            scene.lock(tuple(place.tolist()))
+        for locked in np.argwhere(frozen).tolist():
+            scene.lock(tuple(locked))
     for name, place in figures:
         scene.figure(place, name, 0.5)
     if cursor is not None:
@@ -84,7 +84,7 @@ def draw_blocks(
 
 
 def _bearing(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns what has two cells of air above it within the level, bool (1 + depth, height, width), the ground first."""
+    """Returns what has two cells of air above it on the level: bool (1 + depth, height, width), the ground first."""
     ground = np.ones_like(solid[:1])
     bearing = np.concatenate([ground, solid])
     bearing[:-1] &= ~solid

@@ -20,8 +20,8 @@ from envs.suite import interval_distances, measure_columns
 #: A choice with more options is not tried option by option.
 MOST_OPTIONS = 4096
 
-#: Actions of more numbers than this, a flat level's column, row and tile, are as many choices made independently, no one
-#: of which has an outcome by itself. A third axis allows one number more.
+#: Actions of more numbers than this, a flat level's column, row and tile, are as many choices made independently, no
+#: one of which has an outcome by itself. A third axis allows one number more.
 MOST_NUMBERS = 3
 
 

@@ -28,7 +28,8 @@ Observation = NDArray[np.uint8] | dict[str, NDArray[Any]]
 class PlayEnv(gymnasium.Env[Observation, np.int64]):
     """Plays levels by the problem's rules, the same ones that its solver and the window use.
 
-    **Observation:** Box uint8 (number of cells,), row by row and storey by storey: what the player sees, as indices into `rules.sprites`.
+    **Observation:** Box uint8 (number of cells,), row by row (and storey by storey): what the player sees, as indices
+    into `rules.sprites`.
     It is flat, so that libraries do not take it for a picture; `reshape(env.shape)` gives the board. The board does
     not show everything: where zelda's enemies are heading, for one, shows only as they move. Games with speeds and
     places between cells give a Dict instead: "board" as above, and "senses", Box float32 (rules.senses,) in [-1, 1].

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from envs.errors import UserError
 from envs.kernels.draw import draw_tiles
 from envs.rules import Rules
 
-#: The size of a level along each axis: (height, width), or (depth, height, width) for levels of three axes, whose storeys
-#: are counted from the lowest up.
+#: The size of a level along each axis: (height, width), or (depth, height, width) for levels of three axes, whose
+#: storeys are counted from the lowest up.
 Shape = tuple[int, ...]
 
 #: A target interval that asks for as much, or as little, of a metric as can be had.
@@ -70,6 +71,11 @@ class Metric:
     def finite(self) -> bool:
         """Whether the target can be met or missed, rather than only come nearer to."""
         return bool(np.isfinite(self.target[0]) or np.isfinite(self.target[1]))
+
+
+def inside(shape: Iterable[int]) -> tuple[Any, ...]:
+    """Returns the index of the part of a padded level that is a level of the given shape."""
+    return tuple(slice(int(size)) for size in shape)
 
 
 def longest_path_bound(shape: Shape) -> int:

@@ -107,12 +107,13 @@ class DesignVectorEnv(VectorEnv):
         representation: a representation or its name.
         num_envs: the number of lanes.
         autoreset_mode: "NextStep" (the step after an end resets), "SameStep" or "Disabled".
-        shape: the level's (height, width) or (depth, height, width), or the greatest where `min_shape` is given; None is the problem's default.
+        shape: the level's (height, width) or (depth, height, width), or the greatest where `min_shape` is given; None
+            is the problem's default.
         min_shape: draw each episode's shape uniformly between this and `shape`; None always takes `shape`.
         change_share: the share of the level's tiles that an episode may change; None does not limit changes.
         step_limit: the most steps an episode may take; None is the change budget times the number of tiles.
-        crop: (rows, columns) or (storeys, rows, columns) of the window around the cursor; None shows everything; "level" shows the level as it
-            stands instead of a window around the cursor.
+        crop: (rows, columns) or (storeys, rows, columns) of the window around the cursor; None shows everything;
+            "level" shows the level as it stands instead of a window around the cursor.
         frozen_share: the chance of each tile of a start level to be frozen.
         observe_frozen: show frozen tiles in the observation; None means where `frozen_share` is not 0.
         weights: metric weights that replace the problem's, by name.
@@ -533,10 +534,10 @@ class DesignVectorEnv(VectorEnv):
     def _view(self, cells: NDArray[np.uint8], outside: int) -> NDArray[np.uint8]:
         if not self._crops:
             return cells.reshape(self.num_envs, -1).copy()
-        window = (1, *self.map_shape)[-3:]
-        views = np.empty((self.num_envs, math.prod(window)), np.uint8)
-        storeys = cells.reshape(self.num_envs, -1, *cells.shape[-2:])
-        crop_kernel(storeys, self._canvas.cursors, outside, *window, views)
+        storeys, rows, columns = (1, *self.map_shape)[-3:]
+        views = np.empty((self.num_envs, storeys * rows * columns), np.uint8)
+        blocks = cells.reshape(self.num_envs, -1, *cells.shape[-2:])
+        crop_kernel(blocks, self._canvas.cursors, outside, storeys, rows, columns, views)
         return views
 
     def _final(self, observation: dict[str, NDArray], infos: dict[str, Any], done: NDArray[np.bool_]) -> dict[str, Any]:

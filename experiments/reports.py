@@ -140,7 +140,7 @@ def draw_contact_sheet(problem: Problem, designs: Designs, picture: Path, count:
 
 
 def _tile_size(designs: Designs, least: int, most: int, pixels: int) -> int:
-    """Returns how large tiles are drawn for pictures of about so many pixels; blocks show both rows and columns aside."""
+    """Returns how large tiles are drawn for pictures about so many pixels wide."""
     shape = designs.levels.shape[1:]
     return max(least, min(most, pixels // (shape[-1] if len(shape) == 2 else shape[-1] + shape[-2])))
 

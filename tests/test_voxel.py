@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 import envs
 from envs.kernels import voxel_rules
+from envs.level_io import read_levels, write_levels
+from envs.pictures import render_storeys, storey_map
 from tests.oracles import voxel as oracle
 
 PROBLEM = envs.get_problem("voxel")
@@ -96,7 +98,7 @@ def test_text_parts_storeys_and_says_what_is_wrong():
     level = np.arange(12).reshape(2, 2, 3) % 2
     assert PROBLEM.text(level.astype(np.uint8)) == [".#.", "#.#", "===", ".#.", "#.#"]
     assert (PROBLEM.parse([".#.", "#.#", "===", ".#.", "#.#"]) == level).all()
-    with pytest.raises(envs.UserError, match="Storey 2 .* has 1 rows but storey 1 has 2"):
+    with pytest.raises(envs.UserError, match=r"Storey 2 .* has 1 rows but storey 1 has 2"):
         PROBLEM.parse(["..", "..", "==", ".."])
     with pytest.raises(envs.UserError, match="Row 3"):
         PROBLEM.parse(["..", "..", "==", "...", ".."])
@@ -123,3 +125,47 @@ def test_levels_of_other_shapes_can_be_constructed(shape):
     assert levels.shape == (4, *shape)
     assert (PROBLEM.measure(levels)[:, 0] == 1).all()
     assert all(solution.solved and len(solution.actions) for solution in envs.solve("voxel", levels))
+
+
+def test_pictures_of_blocks():
+    level = PROBLEM.parse(PROBLEM.examples[-1].rows)
+    plain = envs.render("voxel", level, 16)
+    assert plain.dtype == np.uint8
+    assert (envs.render("voxel", level, 16) == plain).all()
+    everywhere = np.ones(level.shape, np.bool_)
+    pictures = [
+        envs.render("voxel", level, 16, cursor=(0, 0, 0)),
+        envs.render("voxel", level, 16, cursor=(6, 0, 0)),
+        envs.render("voxel", level, 16, path=[(0, 0, 2)]),
+        envs.render("voxel", level, 16, frozen=everywhere),
+        envs.render("voxel", 1 - level, 16),
+        RULES.picture(RULES.start(level), 16),
+    ]
+    assert all(picture.shape == plain.shape for picture in pictures)
+    assert len({picture.tobytes() for picture in (plain, *pictures)}) == 7
+    with pytest.raises(envs.UserError, match=r"\(storey, row, column\)"):
+        envs.render("voxel", level, 16, cursor=(7, 0, 0))
+    with pytest.raises(envs.UserError, match="depth, height, width"):
+        envs.render("voxel", level, 16, frozen=everywhere[0])
+
+
+def test_plans_show_every_cell_once():
+    places = storey_map((3, 2, 4))
+    assert sorted(places[places >= 0].tolist()) == list(range(24))
+    level = np.ones((3, 2, 4), np.uint8)
+    before = render_storeys(PROBLEM, level, 8)
+    level[2, 1, 3] = 0
+    row, column = np.argwhere(places == np.ravel_multi_index((2, 1, 3), level.shape))[0]
+    changed = np.argwhere((before != render_storeys(PROBLEM, level, 8)).any(axis=2)) // 8 - 1
+    assert [row, column] in changed.tolist()
+    assert (changed >= (row, column)).all()
+
+
+def test_levels_of_three_axes_in_files(tmp_path):
+    levels = list(envs.construct("voxel", 2, 5))
+    write_levels(tmp_path / "levels.txt", levels, PROBLEM)
+    assert all(
+        (one == other).all() for one, other in zip(read_levels(tmp_path / "levels.txt", PROBLEM), levels, strict=True)
+    )
+    with pytest.raises(envs.UserError):
+        write_levels(tmp_path / "levels.tmj", levels, PROBLEM)

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.checks.compare import ALMOST_ONE, difference, require
-from envs.problem import Shape
+from envs.problem import Shape, inside
 from envs.representation import ActionSpace, Canvas, Representation
 from envs.suite import get_representation
 
@@ -64,11 +64,11 @@ def _random_canvas(shape: Shape, tiles: int, generator: np.random.Generator) -> 
     shapes = np.stack([generator.integers(1, size + 1, lanes) for size in shape], axis=1).astype(np.int64)
     shapes[:2] = shape
     own = shapes.reshape(lanes, len(shape), *(1,) * len(shape))
-    inside = (np.indices(shape) < own).all(axis=1)
-    levels = np.where(inside, generator.integers(0, tiles, (lanes, *shape)), tiles).astype(np.uint8)
-    frozen = (generator.random((lanes, *shape)) < np.linspace(0, 0.9, lanes).reshape(-1, *(1,) * len(shape))) & inside
-    frozen[0], frozen[1] = False, inside[1]
-    free = (inside & ~frozen).reshape(lanes, -1).sum(axis=1).astype(np.int64)
+    within: NDArray[np.bool_] = np.all(np.indices(shape) < own, axis=1)
+    levels = np.where(within, generator.integers(0, tiles, (lanes, *shape)), tiles).astype(np.uint8)
+    frozen = (generator.random((lanes, *shape)) < np.linspace(0, 0.9, lanes).reshape(-1, *(1,) * len(shape))) & within
+    frozen[0], frozen[1] = False, within[1]
+    free = (within & ~frozen).reshape(lanes, -1).sum(axis=1).astype(np.int64)
     zeros = np.zeros((lanes, len(shape)), np.int64)
     return Canvas(levels, frozen, shapes, zeros, np.zeros(lanes, np.int64), free, tiles)
 
@@ -172,12 +172,12 @@ def _check_edit(
             f"{canvas.shapes[lane].tolist()}, padded to {canvas.levels.shape[1:]}"
         )
         count = int(different[lane].sum())
-        own = tuple(map(slice, canvas.shapes[lane]))
+        own = (lane, *inside(canvas.shapes[lane]))
         require(changed[lane] == count, f"{name}: {count} tiles changed, but edit says {changed[lane]}.")
         require(count <= canvas.remaining[lane], f"{name}: {count} changes with {canvas.remaining[lane]} remaining.")
         require(not (different[lane] & canvas.frozen[lane]).any(), f"{name}: a frozen tile changed.")
-        require((canvas.levels[lane][own] < canvas.number_of_tiles).all(), f"{name}: wrote an unknown tile.")
-        require(count == different[lane][own].sum(), f"{name}: a cell outside the lane's own level changed.")
+        require((canvas.levels[own] < canvas.number_of_tiles).all(), f"{name}: wrote an unknown tile.")
+        require(count == different[own].sum(), f"{name}: a cell outside the lane's own level changed.")
         if not active[lane]:
             idle = not count and np.array_equal(before.cursors[lane], canvas.cursors[lane])
             require(idle, f"{name}: the lane was not active.")

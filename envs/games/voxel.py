@@ -19,17 +19,17 @@ class VoxelRules(Rules):
     """Walk from one end of a level's longest walk to the other.
 
     Tile 0 is air, every other one solid; the ground beneath the lowest storey is solid too. The walker is two blocks
-    high. A step goes to the next cell at the same height; else down or up a stair of one block; else it jumps over a gap
-    that is one cell wide and at least two deep, to the same height or one block higher or lower (Jiang 2022; see
-    `envs.kernels.voxel.move`). Where none of these is possible the walker stays. Start and goal are the ends of the walk
-    that the voxel problem measures; a walk of a single cell is won at the start. Nothing loses the game.
+    high. A step goes to the next cell at the same height; else down or up a stair of one block; else it jumps over a
+    gap that is one cell wide and at least two deep, to the same height or one block higher or lower (Jiang 2022; see
+    `envs.kernels.voxel.move`). Where none of these is possible the walker stays. Start and goal are the ends of the
+    walk that the voxel problem measures; a walk of a single cell is won at the start. Nothing loses the game.
     """
 
     actions = ("north", "south", "west", "east")
     keys = {"north": ("up", "w"), "south": ("down", "s"), "west": ("left", "a"), "east": ("right", "d")}
     description = (
-        "Walk to the flag. North is to the upper right. You climb single blocks and jump over gaps by yourself, and need "
-        "two blocks of air to stand in."
+        "Walk to the flag. North is to the upper right. You climb single blocks and jump over gaps by yourself, and "
+        "need two blocks of air to stand in."
     )
     sprites = ("air", "block", "player", "flag")
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from envs.kernels import inline, kernel
 
-
 #: How many axes a level has that is more than one storey high.
 _SOLID = 3
 

@@ -54,8 +54,8 @@ def move(cells, cell, step):
     """Makes the one move that there is from a standing place in a direction, or none (Jiang 2022).
 
     A walker goes on at the same height; else down a stair of one block; else up one; else jumps over a gap that is one
-    cell wide and at least two deep, to the same height or one block higher or lower. Stairs and jumps need air above the
-    head where the walker is lifted or lowers itself, so that there is a way back.
+    cell wide and at least two deep, to the same height or one block higher or lower. Stairs and jumps need air above
+    the head where the walker is lifted or lowers itself, so that there mostly is a way back.
 
     Args:
         cells: the padded level.
@@ -221,9 +221,8 @@ def _count_regions(cells, column, row, seen, stack):
 
 @kernel
 def _measure(levels, cells, seen, work, measured):
-    depth, height, width = levels.shape[1:]
-    column = depth + 3
-    row = column * (width + 2)
+    column = levels.shape[1] + 3
+    row = column * (levels.shape[3] + 2)
     distances, jumps, reached, rings = work[0], work[1], work[2], work[3:]
     for cell in range(cells.size):
         cells[cell] = 0
@@ -243,9 +242,9 @@ def measure_voxel(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
         levels: uint8 (n, depth, height, width); tile 0 is air.
 
     Returns:
-        float32 (n, 3): the regions of air that touch by faces; the cells that a walker's feet pass on the longest of the
-        nearest ways, both ends included, approximated by two searches from each place that none has come to before; and
-        the fewest jumps that such a way takes.
+        float32 (n, 3): the regions of air that touch by faces; the cells that a walker's feet pass on the longest of
+        the nearest ways, both ends included, approximated by two searches from each place that none has come to before;
+        and the fewest jumps that such a way takes.
     """
     measured = np.empty((len(levels), 3), np.float32)
     size = padded_size(levels.shape[1:])

@@ -1,7 +1,7 @@
 """A constructive generator for voxel levels: walks carved out of solid ground (Shaker 2016), kept where they stay long.
 
-A walker starts anywhere and makes random moves; each move settles what must be air and what must be solid for it, and is
-only made where that contradicts nothing settled before. Side ways go off from places on the walk in the same manner.
+A walker starts anywhere and makes random moves; each move settles what must be air and what must be solid for it, and
+is only made where that contradicts nothing settled before. Side ways go off from places on the walk in the same manner.
 What was never settled becomes solid. The finished level is measured as any other, and the walk is carved anew until the
 level has the jumps wanted and a way that is long enough.
 """

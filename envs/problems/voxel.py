@@ -35,9 +35,10 @@ def _most_jumps(shape: Shape) -> tuple[float, float]:
 class Voxel(Problem):
     """The three-dimensional maze of control-pcgrl, cut down to 7 x 7 x 7.
 
-    Jiang 2022 fills every start level with air, unless `random_probs` is set, as is the rule here: then each level draws
+    Jiang 2022 fills every start level with air unless `random_probs` is set, as is the rule here: then each level draws
     its own share of air. Since such levels have more than one region, regions count in the reward (there, by 0). The
-    ground beneath the lowest storey bears walkers from the start on (there, only those that came down to it).
+    other weights are in the published ratio, which is per metric's range. The ground beneath the lowest storey bears
+    walkers from the start on (there, only those that come down to it).
     """
 
     #: How many cells longer than the start level's a successful level's walk is.

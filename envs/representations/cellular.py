@@ -18,9 +18,9 @@ from envs.representation import ActionSpace, Canvas, Representation
 class Cellular(Representation):
     """Every cell at every step (the neural-cellular-automaton form, Earle 2022).
 
-    The action is MultiDiscrete([number of tiles] * cells): the tile that each cell becomes, row by row (and storey by storey); a cell that
-    is to stay gets the tile that it has. Where an action changes more tiles than the budget still allows, the budget
-    is spent on the cells from a random one on, so that no corner of the level is favoured.
+    The action is MultiDiscrete([number of tiles] * cells): the tile that each cell becomes, row by row (and storey by
+    storey); a cell that is to stay gets the tile that it has. Where an action changes more tiles than the budget still
+    allows, the budget is spent on the cells from a random one on, so that no corner of the level is favoured.
     """
 
     name: str = "cellular"

@@ -27,7 +27,7 @@ class Wide(Representation):
     has_cursor = False
 
     def action_space(self, shape: Shape, number_of_tiles: int) -> ActionSpace:
-        """Returns MultiDiscrete([width, height, number_of_tiles]), with the depth in the third place if there is one."""
+        """Returns MultiDiscrete([width, height, number_of_tiles]), a third axis' depth coming before the tiles."""
         return spaces.MultiDiscrete([shape[-1], shape[-2], *shape[:-2], number_of_tiles])
 
     def edit(

@@ -51,14 +51,12 @@ class Board:
         marks = (cursor, None if locked is None else locked.tobytes())
         draw = render_storeys if plans and level.ndim == 3 else render
         places = storey_map(level.shape) if level.ndim == 3 else None
-        if places is None:
-            extent = level.shape
-        else:
-            extent = places.shape if plans else blocks_extent(level.shape)
+        height, width = level.shape if places is None else places.shape if plans else blocks_extent(level.shape)
         self._draw(
             brush,
             box,
-            *extent,
+            height,
+            width,
             (problem.name, level.shape, level.tobytes(), marks, plans),
             lambda size: draw(problem, level, size, cursor=cursor, frozen=locked),
         )
@@ -95,6 +93,7 @@ class Board:
             picture: makes the picture from a tile size.
         """
         self._draw(brush, box, *blocks_extent(shape), ("own", contents), picture)
+
     def draw_live(
         self,
         brush: Brush,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.baselines import best_edit
 from agents.designer import PolicyDesigner
-from envs.problem import Metric, Problem
+from envs.problem import Metric, Problem, inside
 from envs.vector_env import DesignVectorEnv
 
 Interval = tuple[float, float]
@@ -124,7 +124,7 @@ class Builder(ABC):
 
     def _inside(self, cells: NDArray) -> NDArray:
         """Returns the only lane's cells without the padding of levels that are smaller than the largest."""
-        return cells[(0, *map(slice, self.env.level_shapes[0]))]
+        return cells[0][inside(self.env.level_shapes[0])]
 
     def _draw_targets(self, seed: int) -> dict[str, Interval]:
         """Returns the targets of the next episode that differ from the problem's own."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pygame
+from numpy.typing import NDArray
 
 from envs.art import sprite
 from envs.pictures import render, render_board
@@ -185,7 +186,7 @@ class MenuScene(Scene):
             self._pictures[key] = pygame.surfarray.make_surface(pixels.swapaxes(0, 1))
         return self._pictures[key]
 
-    def _blocks(self, name: str, level: Level, tile: int) -> Level:
+    def _blocks(self, name: str, level: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
         """Returns an illustration of a card by a level of three axes."""
         problem = self._problem
         if name == "play" and problem.rules is not None and problem.rules.problem_with(level) is None:
