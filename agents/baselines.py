@@ -170,14 +170,14 @@ def neighbours(
     """Returns levels that differ from a level in one tile.
 
     Args:
-        level: uint8 (height, width).
+        level: uint8 (height, width) or (depth, height, width).
         number_of_tiles: how many tiles there are.
-        frozen: bool (height, width), True where the level must stay.
+        frozen: bool of the same shape, True where the level must stay.
         random: what is drawn from, where there are more than `most`.
         most: how many are returned at most; None for all.
 
     Returns:
-        The levels, uint8 (k, height, width), and their edits, int64 (k, 3): row, column and new tile.
+        The levels, uint8 (k, *shape), and their edits, int64 (k, axes + 1): (storey,) row, column and new tile.
     """
     wanted = np.arange(number_of_tiles) != level[..., None]
     if frozen is not None:

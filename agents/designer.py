@@ -52,7 +52,7 @@ class Designs:
     @property
     def changed(self) -> NDArray[np.float64]:
         """The share of tiles in which each finished level differs from its start level, float64 (n,)."""
-        return (self.starts != self.levels).mean(axis=(1, 2))
+        return (self.starts != self.levels).reshape(len(self.starts), -1).mean(axis=1)
 
 
 class Designer(ABC):

@@ -6,6 +6,7 @@ choices, float32 (n, choices, options), and to values, float32 (n,).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -28,33 +29,35 @@ VECTOR_PARTS = ("metrics", "start_metrics", "budget", "targets")
 class ActionCode:
     """How a designer's action is one or more choices among equally many options.
 
-    A discrete action is one choice. An action of at most three numbers (wide, the cast forms) is one choice among all
-    their combinations, so that the policy can weigh them together; an action of more numbers (multi, cellular) is as
-    many choices, made independently.
+    A discrete action is one choice. An action of a place and a tile at most (wide, the cast forms) is one choice among
+    all combinations of its numbers, so that the policy can weigh them together; an action of more numbers (multi,
+    cellular) is as many choices, made independently.
 
     Attributes:
         sizes: how many values each number of the environment's action has; one number for a discrete action.
+        axes: how many axes levels have, which is how many numbers a place has.
     """
 
     sizes: tuple[int, ...]
+    axes: int = 2
 
     @classmethod
-    def of(cls, space: spaces.Space) -> ActionCode:
-        """Returns the code for an action space.
+    def of(cls, space: spaces.Space, axes: int = 2) -> ActionCode:
+        """Returns the code for an action space on levels of so many axes.
 
         Raises:
             UserError: the space is neither discrete nor a list of numbers.
         """
         if isinstance(space, spaces.Discrete):
-            return cls((int(space.n),))
+            return cls((int(space.n),), axes)
         if isinstance(space, spaces.MultiDiscrete):
-            return cls(tuple(int(size) for size in space.nvec))
+            return cls(tuple(int(size) for size in space.nvec), axes)
         raise UserError(f"Designers act by Discrete or MultiDiscrete actions; got {space}.")
 
     @property
     def joint(self) -> bool:
         """Whether the action is one choice."""
-        return len(self.sizes) <= 3
+        return len(self.sizes) <= self.axes + 1
 
     @property
     def choices(self) -> int:
@@ -108,9 +111,9 @@ class Interface:
 
     Attributes:
         tiles: the number of tile ids that the map can show, the one for outside included.
-        map_shape: (rows, columns) of the map.
+        map_shape: (rows, columns) of the map, or (storeys, rows, columns).
         vector: how many numbers describe the level besides.
-        cursor: the (height, width) that a cursor moves in, or () without one.
+        cursor: the shape that a cursor moves in, or () without one.
         frozen: whether frozen tiles are shown.
         sizes: the action code's sizes.
         per_cell: whether every cell of the map has its own options (wide and cellular).
@@ -118,7 +121,7 @@ class Interface:
     """
 
     tiles: int
-    map_shape: tuple[int, int]
+    map_shape: tuple[int, ...]
     vector: int
     cursor: tuple[int, ...]
     frozen: bool
@@ -131,13 +134,13 @@ class Interface:
         """Reads the sizes off an environment."""
         parts = cast("spaces.Dict", env.single_observation_space).spaces
         shapes = {name: part.shape or () for name, part in parts.items()}
-        height, width = env.shape
         tiles = len(env.problem.tiles)
         sizes = ActionCode.of(env.single_action_space).sizes
-        per_cell = not env.representation.has_cursor and sizes in ((width, height, tiles), (tiles,) * (height * width))
+        wide = (env.shape[-1], env.shape[-2], *env.shape[:-2], tiles)
+        per_cell = not env.representation.has_cursor and sizes in (wide, (tiles,) * math.prod(env.shape))
         return cls(
             tiles=tiles + 1,
-            map_shape=(env.map_shape[0], env.map_shape[1]),
+            map_shape=tuple(env.map_shape),
             vector=sum(shapes[name][0] for name in VECTOR_PARTS if name in parts),
             cursor=tuple(env.shape) if "cursor" in parts else (),
             frozen="frozen" in parts,
@@ -149,7 +152,7 @@ class Interface:
     @property
     def code(self) -> ActionCode:
         """The action code."""
-        return ActionCode(self.sizes)
+        return ActionCode(self.sizes, len(self.map_shape))
 
 
 class DesignerNetwork(nn.Module):
@@ -207,10 +210,9 @@ class _Mlp(nn.Module):
 
     def __init__(self, planes: int, interface: Interface, extra: int, config: NetworkConfig) -> None:
         super().__init__()
-        rows, columns = interface.map_shape
         code = interface.code
         self.outputs = (code.choices, code.options)
-        sizes = [rows * columns * planes + extra] + [config.width] * config.depth
+        sizes = [math.prod(interface.map_shape) * planes + extra] + [config.width] * config.depth
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(sizes):
             layers += [_linear(inputs, outputs), nn.ReLU()]
@@ -225,6 +227,26 @@ class _Mlp(nn.Module):
         return self.policy(features).view(-1, *self.outputs), self.value(features)[:, 0]
 
 
+def _convolution(interface: Interface, inputs: int, outputs: int, side: int) -> nn.Module:
+    """Returns a layer that slides a window of so many cells a side over maps of two or three axes."""
+    layer = nn.Conv2d if len(interface.map_shape) == 2 else nn.Conv3d
+    return layer(inputs, outputs, side, padding=side // 2)
+
+
+def _planes(maps: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Returns maps, (n, cells, planes), as a convolution reads them: (n, planes, *shape)."""
+    return maps.transpose(1, 2).reshape(len(maps), -1, *shape)
+
+
+def _as_wide_counts(cells: Tensor) -> Tensor:
+    """Returns what stands in cells, (n, planes, [storeys,] rows, columns), cell after cell: (n, cells, planes).
+
+    Wide counts columns first, then rows, then storeys.
+    """
+    order = (4, 3, 2) if cells.dim() == 5 else (3, 2)
+    return cells.permute(0, *order, 1).flatten(1, -2)
+
+
 class _Conv(nn.Module):
     """Slides over the map, with the vector added everywhere; heads stand on every cell or on all of them."""
 
@@ -234,41 +256,38 @@ class _Conv(nn.Module):
         code = interface.code
         channels = config.channels
         self.outputs = (code.choices, code.options)
-        self.first = nn.Conv2d(planes + 1, channels, 5, padding=2)
-        self.blocks = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(config.blocks))
+        self.first = _convolution(interface, planes + 1, channels, 5)
+        self.blocks = nn.ModuleList(_convolution(interface, channels, channels, 3) for _ in range(config.blocks))
         self.everywhere = _linear(extra, channels)
         summary = 2 * channels + extra
         self.value = nn.Sequential(_linear(summary, config.width), nn.ReLU(), _linear(config.width, 1, 1.0))
         tiles = interface.tiles - 1
         if interface.per_cell:
-            head = nn.Conv2d(channels, tiles, 1)
-            nn.init.orthogonal_(head.weight, 0.01)
-            self.policy: nn.Module = head
+            self.policy = _convolution(interface, channels, tiles, 1)
+            nn.init.orthogonal_(cast("Tensor", self.policy.weight), 0.01)
         else:
-            rows, columns = interface.map_shape
             self.policy = nn.Sequential(
-                _linear(channels * rows * columns + extra, config.width),
+                _linear(channels * math.prod(interface.map_shape) + extra, config.width),
                 nn.ReLU(),
                 _linear(config.width, code.choices * code.options, 0.01),
             )
 
     def forward(self, maps: Tensor, vector: Tensor, options: Tensor | None) -> tuple[Tensor, Tensor]:
-        rows, columns = self.interface.map_shape
-        planes = maps.transpose(1, 2).reshape(len(maps), -1, rows, columns)
+        planes = _planes(maps, self.interface.map_shape)
         # A plane of ones tells the level from the padding around it.
         planes = torch.cat([planes, torch.ones_like(planes[:, :1])], dim=1)
-        cells = functional.relu(self.first(planes) + self.everywhere(vector)[:, :, None, None])
+        everywhere = self.everywhere(vector)
+        cells = functional.relu(self.first(planes) + everywhere.view(*everywhere.shape, *(1,) * (planes.dim() - 2)))
         for block in self.blocks:
             cells = cells + functional.relu(block(cells))
-        summary = torch.cat([cells.mean(dim=(2, 3)), cells.amax(dim=(2, 3)), vector], dim=1)
+        summary = torch.cat([cells.flatten(2).mean(dim=2), cells.flatten(2).amax(dim=2), vector], dim=1)
         values = self.value(summary)[:, 0]
         if not self.interface.per_cell:
             return self.policy(torch.cat([cells.flatten(1), vector], dim=1)).view(-1, *self.outputs), values
         logits = self.policy(cells)
         if self.interface.code.joint:
-            # Wide counts columns first, then rows, then tiles.
-            return logits.permute(0, 3, 2, 1).reshape(-1, *self.outputs), values
-        return logits.permute(0, 2, 3, 1).reshape(-1, *self.outputs), values
+            return _as_wide_counts(logits).reshape(-1, *self.outputs), values
+        return logits.flatten(2).transpose(1, 2).reshape(-1, *self.outputs), values
 
 
 class _Scorer(nn.Module):
@@ -304,12 +323,13 @@ class _Scorer(nn.Module):
             self.outcome = _linear(columns, width)
             self.level = _linear(extra + 2 * columns, width)
             if interface.per_cell:
-                self.cells: nn.Module = nn.Conv2d(planes, width, 5, padding=2)
+                self.cells: nn.Module = _convolution(interface, planes, width, 5)
                 self.names = nn.Parameter(0.1 * torch.randn(interface.tiles - 1, width))
             else:
-                rows, cols = interface.map_shape
                 self.cells = nn.Sequential(
-                    _linear(rows * cols * planes + extra, config.width), nn.ReLU(), _linear(config.width, width)
+                    _linear(math.prod(interface.map_shape) * planes + extra, config.width),
+                    nn.ReLU(),
+                    _linear(config.width, width),
                 )
                 self.names = nn.Parameter(0.3 * torch.randn(options, width))
             self.score = _linear(width, 1, 0.01)
@@ -342,11 +362,8 @@ class _Scorer(nn.Module):
         """Returns what is known of each option's place and tile, (n, options, width)."""
         if not self.interface.per_cell:
             return self.cells(torch.cat([maps.flatten(1), vector], dim=1))[:, None] + self.names
-        rows, columns = self.interface.map_shape
-        cells = self.cells(maps.transpose(1, 2).reshape(len(maps), -1, rows, columns))
-        # Wide counts columns first, then rows, then tiles.
-        cells = cells.permute(0, 3, 2, 1).reshape(len(maps), rows * columns, 1, -1)
-        return (cells + self.names).flatten(1, 2)
+        cells = self.cells(_planes(maps, self.interface.map_shape))
+        return (_as_wide_counts(cells)[:, :, None] + self.names).flatten(1, 2)
 
 
 @dataclass
@@ -375,7 +392,7 @@ class NetworkRecord:
             }
             found = Interface(**interface)
             sizes = (found.tiles, *found.map_shape, found.vector, *found.cursor, *found.sizes, found.look_ahead)
-            if len(found.map_shape) != 2 or not all(isinstance(size, int) and size >= 0 for size in sizes):
+            if len(found.map_shape) not in (2, 3) or not all(isinstance(size, int) and size >= 0 for size in sizes):
                 raise ValueError(f"sizes must be whole numbers; got {sizes}")
             return cls(found, NetworkConfig(**description["network"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -24,12 +24,13 @@ class Preset:
     environment: dict[str, Any] = field(default_factory=dict)
 
 
-def preset(representation: str, *, look_ahead: bool) -> Preset:
+def preset(representation: str, *, look_ahead: bool, axes: int = 2) -> Preset:
     """Returns the settings for a kind of designer.
 
     Args:
         representation: the representation's name.
         look_ahead: whether the designer sees what each action would improve.
+        axes: how many axes the levels have.
     """
     if not look_ahead:
         return Preset()
@@ -39,4 +40,4 @@ def preset(representation: str, *, look_ahead: bool) -> Preset:
             PPOConfig(lanes=64, rollout=32, batch=512, epochs=3, learning_rate=3e-3, gamma=0.95),
             NetworkConfig(channels=8, width=128),
         )
-    return Preset(network=NetworkConfig(channels=32, width=128), environment={"crop": [9, 9]})
+    return Preset(network=NetworkConfig(channels=32, width=128), environment={"crop": [9] * axes})

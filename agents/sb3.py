@@ -37,7 +37,7 @@ class SB3VecEnv(VecEnv):
                 f"the environment has {env.autoreset_mode.value!r}."
             )
         self.batch = env
-        self.code = ActionCode.of(env.single_action_space)
+        self.code = ActionCode.of(env.single_action_space, len(env.shape))
         self._actions = np.zeros(0, np.int64)
         #: What the episodes that ended in the last step came to, one list a fact; see `step_wait`.
         self.ended: dict[str, np.ndarray] = {}

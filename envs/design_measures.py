@@ -113,7 +113,8 @@ class Measures:
     def _measure(self, changed: NDArray[np.int64], begun: NDArray[np.bool_], play: bool) -> None:
         canvas, problem = self._canvas, self._problem
         lanes, levels, starts = self._lanes, self._chosen, self._starts
-        count = select(canvas.levels, changed, begun, lanes, levels)
+        flat = canvas.levels.reshape(len(levels), -1), levels.reshape(len(levels), -1)
+        count = select(flat[0], changed, begun, lanes, flat[1])
         if not count:
             return
         if count < len(levels):

@@ -68,15 +68,18 @@ def at_least(name: str, value: int, least: int) -> int:
     return int(value)
 
 
-def pair(name: str, value: Any) -> tuple[int, int]:
-    """Returns an option that must be two whole numbers, rows and columns, of at least 1."""
+def extents(name: str, value: Any, axes: int) -> tuple[int, ...]:
+    """Returns an option that must be a whole number of at least 1 for each of a level's two or three axes."""
+    words = "two whole numbers (rows, columns)" if axes == 2 else "three whole numbers (storeys, rows, columns)"
     try:
-        rows, columns = (operator.index(size) for size in value)
+        sizes = tuple(operator.index(size) for size in value)
     except (TypeError, ValueError):
-        raise UserError(f"{name} must be two whole numbers (rows, columns); got {value!r}.") from None
-    if rows < 1 or columns < 1:
+        sizes = ()
+    if len(sizes) != axes:
+        raise UserError(f"{name} must be {words}; got {value!r}.")
+    if min(sizes) < 1:
         raise UserError(f"{name} must be at least 1 in each direction; got {value!r}.")
-    return rows, columns
+    return sizes
 
 
 def share(name: str, value: Any, *, zero: bool) -> float:
@@ -107,10 +110,10 @@ def names(option: str, value: Any) -> tuple[Any, ...]:
 
 
 def level_shape(name: str, value: Sequence[int] | None, problem: Problem, default: Shape) -> Shape:
-    """Returns an option that must be a (height, width) that the problem allows, or None for the default."""
+    """Returns an option that must be a level's shape that the problem allows, or None for the default."""
     if value is None:
         return default
-    shape = pair(name, value)
+    shape = extents(name, value, len(problem.default_shape))
     if any(size < least for size, least in zip(shape, problem.smallest_shape, strict=True)):
         raise UserError(f"{name} must be at least {problem.smallest_shape} for {problem.name}; got {shape}.")
     return shape
@@ -183,7 +186,7 @@ def lane_seeds(seed: int | Sequence[int | None] | None, lanes: int) -> list[int 
 
 
 def given_levels(levels: Any, problem: Problem, shape: Shape, lanes: int) -> NDArray[np.uint8] | None:
-    """Returns the start levels that a reset was given, uint8 (lanes, height, width), or None for none."""
+    """Returns the start levels that a reset was given, uint8 (lanes, *shape), or None for none."""
     if levels is None:
         return None
     batch = problem.check_levels(levels)
@@ -193,7 +196,7 @@ def given_levels(levels: Any, problem: Problem, shape: Shape, lanes: int) -> NDA
 
 
 def given_frozen(frozen: Any, shape: Shape, lanes: int) -> NDArray[np.bool_] | None:
-    """Returns the frozen cells that a reset was given, bool (lanes, height, width), or None for none."""
+    """Returns the frozen cells that a reset was given, bool (lanes, *shape), or None for none."""
     if frozen is None:
         return None
     array = np.asarray(frozen)

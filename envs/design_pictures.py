@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.problem import Problem
+from envs.problem import Problem, inside
 from envs.representation import Canvas
 
 
@@ -32,11 +32,11 @@ class LanePictures:
         """Returns a lane's level, with its cursor and frozen tiles, as uint8 RGB (pixels, pixels, 3)."""
         from envs.pictures import render  # noqa: PLC0415 (Pillow is loaded only where pictures are made)
 
-        height, width = canvas.shapes[lane]
-        frozen = canvas.frozen[lane, :height, :width]
+        own = (lane, *inside(canvas.shapes[lane]))
+        frozen = canvas.frozen[own]
         return render(
             self._problem,
-            canvas.levels[lane, :height, :width],
+            canvas.levels[own],
             self._tile_size,
             cursor=tuple(canvas.cursors[lane]) if self._has_cursor else None,
             frozen=frozen if frozen.any() else None,

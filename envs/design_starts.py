@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.problem import Problem, Shape
+from envs.problem import Problem, Shape, inside
 from envs.randomness import Streams
 from envs.representation import Canvas
 
@@ -51,11 +51,11 @@ class Starts:
             canvas: the batch; `shapes`, `levels`, `frozen` and `free` are changed.
             streams: the lanes' random numbers.
             lanes: int64 (k,), the lanes that begin.
-            levels: uint8 (n, height, width), the start levels of all lanes, or None to draw them.
-            frozen: bool (n, height, width), the frozen cells of all lanes, or None to draw them.
+            levels: uint8 (n, *shape), the start levels of all lanes, or None to draw them.
+            frozen: bool (n, *shape), the frozen cells of all lanes, or None to draw them.
         """
         if not self.same_shape:
-            draws = streams.draw(lanes, 2)
+            draws = streams.draw(lanes, len(self._shape))
             canvas.shapes[lanes] = self._shape
             if levels is None:
                 least = np.array(self._min_shape)
@@ -74,22 +74,22 @@ class Starts:
         if self._ever_frozen or not self.same_shape:
             inside = canvas.levels[lanes] != canvas.outside
             canvas.frozen[lanes] &= inside
-            canvas.free[lanes] = (inside & ~canvas.frozen[lanes]).sum(axis=(1, 2))
+            canvas.free[lanes] = (inside & ~canvas.frozen[lanes]).reshape(len(lanes), -1).sum(axis=1)
 
     def _drawn(self, canvas: Canvas, lanes: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Returns random start levels, uint8 (k, height, width), of the shapes that the lanes have."""
+        """Returns random start levels, uint8 (k, *shape), of the shapes that the lanes have."""
         if self._levels is not None:
             return self._levels[(draws[:, 0] * len(self._levels)).astype(np.int64)]
         if self.same_shape:
             return self._problem.start_levels(draws, self._shape)
         drawn = np.full((len(lanes), *self._shape), canvas.outside, np.uint8)
-        for members, (height, width) in by_shape(canvas.shapes[lanes]):
-            own = draws[members, : 1 + height * width]
-            drawn[members, :height, :width] = self._problem.start_levels(own, (height, width))
+        for members, shape in by_shape(canvas.shapes[lanes]):
+            own = draws[members, : 1 + math.prod(shape)]
+            drawn[(members, *inside(shape))] = self._problem.start_levels(own, shape)
         return drawn
 
 
 def by_shape(shapes: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], Shape]]:
-    """Groups shapes, int64 (k, 2): which rows have it, and the shape, for each that occurs."""
+    """Groups shapes, int64 (k, axes): which rows have it, and the shape, for each that occurs."""
     different, groups = np.unique(shapes, axis=0, return_inverse=True)
-    return [(np.flatnonzero(groups == i), (int(h), int(w))) for i, (h, w) in enumerate(different)]
+    return [(np.flatnonzero(groups == i), tuple(shape.tolist())) for i, shape in enumerate(different)]

@@ -65,7 +65,7 @@ class Targets:
         Args:
             streams: the lanes' random numbers.
             lanes: int64 (k,), the lanes that begin.
-            shapes: int64 (n, 2), all lanes' own heights and widths.
+            shapes: int64 (n, axes), all lanes' own shapes.
             given: float64 (n, 2), the intervals that the caller gave for all lanes, by the metric's column.
         """
         if given:
@@ -90,7 +90,7 @@ class Targets:
         if self._shape is not None:
             bounds = np.broadcast_to(self._bounds(self._shape), (len(lanes), len(self._metrics), 2))
         else:
-            bounds = np.stack([self._bounds((int(height), int(width))) for height, width in shapes])
+            bounds = np.stack([self._bounds(tuple(shape.tolist())) for shape in shapes])
         lower, upper = bounds[..., 0], bounds[..., 1]
         wanted = np.repeat(self._wanted[None], len(lanes), axis=0)
         for i, (column, low, high) in enumerate(self._controls):

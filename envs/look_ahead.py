@@ -20,23 +20,29 @@ from envs.suite import interval_distances, measure_columns
 #: A choice with more options is not tried option by option.
 MOST_OPTIONS = 4096
 
-#: Actions of more numbers than this are as many choices made independently, no one of which has an outcome by itself.
+#: Actions of more numbers than this, a flat level's column, row and tile, are as many choices made independently, no
+#: one of which has an outcome by itself. A third axis allows one number more.
 MOST_NUMBERS = 3
 
 
-def all_actions(space: ActionSpace) -> NDArray[np.int64]:
+def all_actions(space: ActionSpace, axes: int = 2) -> NDArray[np.int64]:
     """Returns every action of a space, int64 (options,) for a discrete one, else (options, numbers).
 
     Several numbers count as one number whose last digit is the last of them, as `numpy.unravel_index` counts.
 
+    Args:
+        space: the action space of one lane.
+        axes: how many axes the levels have.
+
     Raises:
-        UserError: the space has more than MOST_OPTIONS actions, or actions of more than MOST_NUMBERS numbers.
+        UserError: the space has more than MOST_OPTIONS actions, or actions of more numbers than a place and a tile.
     """
+    most_numbers = MOST_NUMBERS + axes - 2
     sizes = (int(space.n),) if isinstance(space, spaces.Discrete) else tuple(int(size) for size in space.nvec)
     options = float(np.prod(sizes, dtype=np.float64))
-    if options > MOST_OPTIONS or len(sizes) > MOST_NUMBERS:
+    if options > MOST_OPTIONS or len(sizes) > most_numbers:
         raise UserError(
-            f"Looking ahead tries every action, at most {MOST_OPTIONS} of at most {MOST_NUMBERS} numbers; this "
+            f"Looking ahead tries every action, at most {MOST_OPTIONS} of at most {most_numbers} numbers; this "
             f"representation has {options:.3g}, of {len(sizes)}: leave look_ahead out."
         )
     if len(sizes) == 1:
@@ -71,7 +77,7 @@ class LookAhead:
         self._weights = weights
         self._play = play
         self._played = np.array([metric.play for metric in (*problem.metrics, *optional)])
-        self.actions = all_actions(action_space)
+        self.actions = all_actions(action_space, len(problem.default_shape))
 
     @property
     def columns(self) -> int:

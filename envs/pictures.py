@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 #: What to draw in a cell: a sprite's name, or the colour of a plain tile.
 Look = str | tuple[int, int, int]
-#: A cell's place: (row, column).
-Place = tuple[int, int]
+#: A cell's place: (row, column), or (storey, row, column).
+Place = tuple[int, ...]
 
 #: How far, how softly and how darkly walls throw their shadow to the lower right, in thirty-seconds of a tile.
 _SHADOW_RIGHT, _SHADOW_DOWN, _SHADOW_BLUR, _SHADOW_STRENGTH = 4.0, 6.5, 3.0, 0.36
@@ -48,16 +48,16 @@ def render(
 
     Args:
         problem: the problem whose tiles the level is made of.
-        level: tile ids, (height, width).
-        tile_size: the side of a tile in pixels, 4 to 256.
+        level: tile ids, (height, width) or (depth, height, width); the latter is drawn as blocks (`envs.isometric`).
+        tile_size: the side of a tile in pixels, 4 to 256; of a block half the width.
         cursor: the cell to frame.
-        frozen: bool (height, width), the cells to mark with a padlock.
+        frozen: bool, of the level's shape, the cells to mark with a padlock.
         path: the cells to mark with a dot, in any order.
-        border: whether to surround the level with one ring of the problem's border tile.
+        border: whether to surround a flat level with one ring of the problem's border tile.
 
     Returns:
         uint8 (rows * tile_size, columns * tile_size, 3), RGB, a fresh array; rows and columns are the level's
-        height and width, each two more with a border.
+        height and width, each two more with a border. Blocks take a picture of a size of their own.
 
     Raises:
         UserError: the level is not one of this problem's, a marked cell lies outside it, or the tile size cannot
@@ -65,30 +65,112 @@ def render(
     """
     size = check_tile_size(tile_size)
     tiles = problem.check_levels(level)
-    if tiles.ndim != 3 or len(tiles) != 1 or np.ndim(level) != 2:
+    axes = len(problem.default_shape)
+    if len(tiles) != 1 or np.ndim(level) != axes:
         raise UserError(
-            f"A picture shows one {problem.name} level of (height, width) tile ids; got shape {np.shape(level)}."
+            f"A picture shows one {problem.name} level of ({'depth, ' * (axes == 3)}height, width) tile ids; "
+            f"got shape {np.shape(level)}."
         )
+    shape = tiles.shape[1:]
+    marked = None if path is None else _marked(path, "path", shape)
+    locked = None if frozen is None else _frozen_mask(frozen, shape)
+    framed = None if cursor is None else _marked([cursor], "cursor", shape)
+    if axes == 3:
+        from envs.isometric import draw_blocks  # noqa: PLC0415 (few problems have blocks)
+
+        dots = [] if marked is None else [tuple(place) for place in np.argwhere(marked).tolist()]
+        tall = np.array([is_tall(tile.sprite) if tile.sprite else True for tile in problem.tiles])
+        return draw_blocks(tall[tiles[0]], size, cursor=cursor, frozen=locked, path=dots)
+    cells = _level_cells(problem, tiles[0], size, border)
+    _lay_marks(cells[1:-1, 1:-1] if border else cells, size, marked, locked, framed)
+    return _flatten(cells)
+
+
+def render_storeys(
+    problem: Problem,
+    level: NDArray[np.uint8],
+    tile_size: int = 32,
+    *,
+    cursor: Place | None = None,
+    frozen: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """Draws the storeys of a level of three axes as plans side by side, the lowest first, as `storey_map` lays them.
+
+    Args:
+        problem: the problem whose tiles the level is made of.
+        level: tile ids, (depth, height, width).
+        tile_size: the side of a tile in pixels, 4 to 256.
+        cursor: the (storey, row, column) to frame.
+        frozen: bool (depth, height, width), the cells to mark with a padlock.
+
+    Returns:
+        uint8 (rows * tile_size, columns * tile_size, 3), RGB, a fresh array, the map with one ring around it.
+    """
+    size = check_tile_size(tile_size)
+    places = storey_map(level.shape)
+    looks: list[Look] = [tile.sprite or tile.colour for tile in problem.tiles]
+    ids = np.append(level.ravel().astype(np.intp), len(looks))[places]
+    cells = _cells((*looks, "outside"), size, ids, len(looks))
+
+    def spread(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        return None if mask is None else np.append(mask.ravel(), False)[places]
+
+    framed = None if cursor is None else _marked([cursor], "cursor", level.shape)
+    _lay_marks(cells[1:-1, 1:-1], size, None, spread(frozen), spread(framed))
+    return _flatten(cells)
+
+
+def storey_map(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Returns where the cells of a level of three axes stand when its storeys are laid out side by side.
+
+    Args:
+        shape: the level's (depth, height, width).
+
+    Returns:
+        intp (rows, columns): the index of each cell in the flattened level, -1 between and beside the storeys.
+    """
+    depth, height, width = shape
+    columns = int(np.ceil(np.sqrt(depth)))
+    rows = -(-depth // columns)
+    places = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), -1, np.intp)
+    for z in range(depth):
+        top, left = z // columns * (height + 1), z % columns * (width + 1)
+        places[top : top + height, left : left + width] = np.arange(height * width).reshape(height, width)
+        places[top : top + height, left : left + width] += z * height * width
+    return places
+
+
+def _level_cells(problem: Problem, level: NDArray[np.uint8], size: int, border: bool) -> NDArray[np.uint8]:
+    """Draws the tiles of a flat level, uint8 (rows, columns, size, size, 3)."""
     looks: list[Look] = [tile.sprite or tile.colour for tile in problem.tiles]
     around = problem.tile_ids.get(problem.border, len(looks)) if border else None
     if around == len(looks):
         looks.append("outside")
-    cells = _cells(tuple(looks), size, tiles[0], around)
-    inner = cells[1:-1, 1:-1] if border else cells
-    height, width = tiles.shape[1:]
-    if path is not None:
-        _lay_over(inner, _marked(path, "path", height, width), "path", size)
-    if frozen is not None:
-        mask = np.asarray(frozen)
-        if mask.shape != (height, width):
-            raise UserError(
-                f"The frozen tiles must be given as (height, width) = {(height, width)} of true and false; "
-                f"got shape {mask.shape}."
-            )
-        _lay_over(inner, mask.astype(bool), "lock", size)
-    if cursor is not None:
-        _lay_over(inner, _marked([cursor], "cursor", height, width), "cursor", size)
-    return _flatten(cells)
+    return _cells(tuple(looks), size, level, around)
+
+
+def _lay_marks(
+    cells: NDArray[np.uint8],
+    size: int,
+    path: NDArray[np.bool_] | None,
+    frozen: NDArray[np.bool_] | None,
+    cursor: NDArray[np.bool_] | None,
+) -> None:
+    """Lays marks over the tiles, uint8 (rows, columns, size, size, 3), that masks (rows, columns) choose."""
+    for mask, name in ((path, "path"), (frozen, "lock"), (cursor, "cursor")):
+        if mask is not None:
+            _lay_over(cells, mask, name, size)
+
+
+def _frozen_mask(frozen: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Returns the frozen cells as a mask of a level's shape, or raises UserError."""
+    mask = np.asarray(frozen)
+    if mask.shape != shape:
+        axes = f"({'depth, ' * (len(shape) == 3)}height, width)"
+        raise UserError(
+            f"The frozen tiles must be given as {axes} = {shape} of true and false; got shape {mask.shape}."
+        )
+    return mask.astype(bool)
 
 
 def render_board(
@@ -129,11 +211,14 @@ def render_game(rules: Rules, state: NDArray[np.int32], tile_size: int = 32) -> 
         tile_size: the side of a tile in pixels, 4 to 256.
 
     Returns:
-        uint8 (rows * tile_size, columns * tile_size, 3), RGB, a fresh array.
+        uint8 (rows * tile_size, columns * tile_size, 3), RGB, a fresh array; or a picture that the game makes itself.
 
     Raises:
         UserError: the tile size cannot be drawn.
     """
+    own = rules.picture(state, check_tile_size(tile_size))
+    if own is not None:
+        return own
     actors = rules.actors(state)
     if not actors:
         return render_board(rules.sprites, rules.board(state), tile_size)
@@ -370,19 +455,23 @@ def _blend(below: NDArray[np.uint8], above: NDArray[np.uint8]) -> NDArray[np.flo
     return ground + (above[..., :3] - ground) * opacity
 
 
-def _marked(places: Sequence[Place], what: str, height: int, width: int) -> NDArray[np.bool_]:
-    """Returns bool (height, width), true at the given (row, column) places."""
-    mask = np.zeros((height, width), bool)
+def _marked(places: Sequence[Place], what: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Returns bool of a level's shape, true at the given (row, column) or (storey, row, column) places."""
+    mask = np.zeros(shape, bool)
     for place in places:
         try:
-            row, column = (operator.index(part) for part in place)
+            cell = tuple(operator.index(part) for part in place)
         except (TypeError, ValueError):
-            row = column = -1
-        if not (0 <= row < height and 0 <= column < width):
+            cell = ()
+        if len(cell) != len(shape) or not all(0 <= part < size for part, size in zip(cell, shape, strict=True)):
+            *above, height, width = shape
+            within = f"the level's {height} rows and {width} columns"
             raise UserError(
-                f"The {what} must be (row, column) within the level's {height} rows and {width} columns; got {place!r}."
+                f"The {what} must be (storey, row, column) within {within} on {above[0]} storeys; got {place!r}."
+                if above
+                else f"The {what} must be (row, column) within {within}; got {place!r}."
             )
-        mask[row, column] = True
+        mask[cell] = True
     return mask
 
 

@@ -28,7 +28,8 @@ Observation = NDArray[np.uint8] | dict[str, NDArray[Any]]
 class PlayEnv(gymnasium.Env[Observation, np.int64]):
     """Plays levels by the problem's rules, the same ones that its solver and the window use.
 
-    **Observation:** Box uint8 (height * width,), row by row: what the player sees, as indices into `rules.sprites`.
+    **Observation:** Box uint8 (number of cells,), row by row (and storey by storey): what the player sees, as indices
+    into `rules.sprites`.
     It is flat, so that libraries do not take it for a picture; `reshape(env.shape)` gives the board. The board does
     not show everything: where zelda's enemies are heading, for one, shows only as they move. Games with speeds and
     places between cells give a Dict instead: "board" as above, and "senses", Box float32 (rules.senses,) in [-1, 1].
@@ -46,7 +47,7 @@ class PlayEnv(gymnasium.Env[Observation, np.int64]):
 
     Args:
         problem: a playable problem or its name.
-        levels: tile ids (k, height, width), or (height, width) for one level; each episode plays one at random.
+        levels: tile ids (k, *shape), or of one level's shape; each episode plays one at random.
             None plays the problem's examples that are known to be winnable: those of the default shape, or where
             there are none, those of the commonest shape among them.
         max_steps: the steps after which an episode is cut off; None allows 10 for each cell.
@@ -116,7 +117,7 @@ class PlayEnv(gymnasium.Env[Observation, np.int64]):
             given = self._checked(options["level"])
             if given.shape != (1, *self.shape):
                 raise UserError(
-                    f"This environment plays one level of {self.shape} (height, width) at a time; reset was given "
+                    f"This environment plays one level of shape {self.shape} at a time; reset was given "
                     f"shape {np.shape(options['level'])}: give such a level, or make another environment."
                 )
             level = given[0]
@@ -150,7 +151,7 @@ class PlayEnv(gymnasium.Env[Observation, np.int64]):
         return self._observation(), reward, terminated, truncated, self._info()
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
-        """Returns a picture of the game, uint8 RGB (height * tile_size, width * tile_size, 3).
+        """Returns a picture of the game, uint8 RGB (height * tile_size, width * tile_size, 3); of blocks, as they come.
 
         In human mode the window is brought up to date instead, as every reset and step does.
 
@@ -171,7 +172,7 @@ class PlayEnv(gymnasium.Env[Observation, np.int64]):
             self._window = None
 
     def _checked(self, levels: object) -> NDArray[np.uint8]:
-        """Returns levels as uint8 (k, height, width), each of which can be started."""
+        """Returns levels as uint8 (k, *shape), each of which can be started."""
         batch = self.problem.check_levels(levels)
         if not len(batch):
             raise UserError(f"At least one {self.problem.name} level is needed to play; got none.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,17 @@ from envs.errors import UserError
 from envs.kernels.draw import draw_tiles
 from envs.rules import Rules
 
-#: The size of a level along each axis: (height, width).
+#: The size of a level along each axis: (height, width), or (depth, height, width) for levels of three axes, whose
+#: storeys are counted from the lowest up.
 Shape = tuple[int, ...]
 
 #: A target interval that asks for as much, or as little, of a metric as can be had.
 AS_LARGE_AS_POSSIBLE = (np.inf, np.inf)
 AS_SMALL_AS_POSSIBLE = (-np.inf, -np.inf)
+
+
+#: What the row between two storeys of a level written as text consists of; no tile of such a problem is written so.
+STOREY_MARK = "="
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,11 @@ class Metric:
         return bool(np.isfinite(self.target[0]) or np.isfinite(self.target[1]))
 
 
+def inside(shape: Iterable[int]) -> tuple[Any, ...]:
+    """Returns the index of the part of a padded level that is a level of the given shape."""
+    return tuple(slice(int(size)) for size in shape)
+
+
 def longest_path_bound(shape: Shape) -> int:
     """Returns a number of steps that no shortest path on a grid of the given (height, width) exceeds.
 
@@ -102,14 +113,14 @@ class Problem(ABC):
         name: the problem's name, as it appears in environment ids.
         description: one sentence on what a good level of this game is.
         tiles: the kinds of cell; a tile's id is its place in this tuple.
-        default_shape: the published (height, width).
+        default_shape: the published (height, width) or (depth, height, width); levels have as many axes.
         metrics: what `measure` measures, in the order of its columns.
         optional_metrics: dear metrics that are measured only when named.
         start_probabilities: the share of each tile in a random start level.
         border: the name of the tile that pictures and crops show outside the level.
         rules: the rules of play, or None for a game that cannot be played.
         examples: hand-checked levels.
-        smallest_shape: the least (height, width) that makes sense.
+        smallest_shape: the least shape that makes sense.
     """
 
     name: str
@@ -134,7 +145,7 @@ class Problem(ABC):
         """Measures a batch of levels.
 
         Args:
-            levels: uint8 (n, height, width) of tile ids, of any shape that the problem allows. Not changed.
+            levels: uint8 (n, *shape) of tile ids, of any shape that the problem allows. Not changed.
 
         Returns:
             float32 (n, number of metrics), one column for each of `metrics`.
@@ -183,10 +194,10 @@ class Problem(ABC):
 
         Args:
             seeds: uint64 (n,), one for each level; a level depends on nothing but its seed and the shape.
-            shape: the (height, width) wanted.
+            shape: the shape wanted.
 
         Returns:
-            uint8 (n, height, width).
+            uint8 (n, *shape).
 
         Raises:
             UserError: the problem has no constructive generator, or none for that shape.
@@ -211,10 +222,10 @@ class Problem(ABC):
         Args:
             uniforms: float64 (n, 1 + cells) in [0, 1): for each level one number for the level as a whole, which
                 `tile_probabilities` gets, and one for each cell.
-            shape: the (height, width) wanted.
+            shape: the shape wanted.
 
         Returns:
-            uint8 (n, height, width).
+            uint8 (n, *shape).
         """
         thresholds = np.cumsum(self.tile_probabilities(uniforms[:, 0]), axis=1)
         levels = np.empty((len(uniforms), *shape), np.uint8)
@@ -230,11 +241,22 @@ class Problem(ABC):
         return [m.name for m in self.metrics].index(metric)
 
     def parse(self, rows: Sequence[str]) -> NDArray[np.uint8]:
-        """Returns the level, uint8 (height, width), that rows of tile characters describe.
+        """Returns the level that rows of tile characters describe.
+
+        A level of three axes is written storey by storey, the lowest first, with a row of STOREY_MARK between each two.
+
+        Returns:
+            uint8 (height, width) or (depth, height, width).
 
         Raises:
-            UserError: there are no rows, rows differ in length, or a character is no tile's.
+            UserError: there are no rows, rows or storeys differ in length, or a character is no tile's.
         """
+        if len(self.default_shape) == 3:
+            return self._parse_storeys(rows)
+        return self._parse_rows(rows)
+
+    def _parse_rows(self, rows: Sequence[str]) -> NDArray[np.uint8]:
+        """Returns what stands in rows, uint8 (number of rows, width)."""
         if not rows or not rows[0]:
             raise UserError(f"A {self.name} level needs at least one row of tiles; nothing was given.")
         characters = {tile.character: i for i, tile in enumerate(self.tiles)}
@@ -255,15 +277,37 @@ class Problem(ABC):
                 level[y, x] = characters[character]
         return level
 
+    def _parse_storeys(self, rows: Sequence[str]) -> NDArray[np.uint8]:
+        """Returns a level of three axes, uint8 (depth, height, width)."""
+        storeys: list[list[str]] = [[]]
+        for row in rows:
+            if row and not row.strip(STOREY_MARK):
+                storeys.append([])
+            else:
+                storeys[-1].append(row)
+        plan = [row for storey in storeys for row in storey]
+        height = len(storeys[0])
+        for number, storey in enumerate(storeys, start=1):
+            if len(storey) != height:
+                raise UserError(
+                    f"Storey {number} of the {self.name} level has {len(storey)} rows but storey 1 has {height}; "
+                    f"make all storeys equally large, with a row of {STOREY_MARK!r} between each two."
+                )
+        flat = self._parse_rows(plan)
+        return flat.reshape(len(storeys), height, -1)
+
     def text(self, level: NDArray[np.uint8]) -> list[str]:
         """Returns a level as rows of tile characters; the inverse of `parse`."""
+        if level.ndim == 3:
+            mark = STOREY_MARK * level.shape[2]
+            return [row for storey in level for row in (mark, *self.text(storey))][1:]
         return ["".join(self.tiles[tile].character for tile in row) for row in level]
 
     def check_levels(self, levels: object) -> NDArray[np.uint8]:
         """Returns a batch of levels as a contiguous uint8 (n, height, width) array of valid tile ids.
 
         Args:
-            levels: one level (height, width) or a batch (n, height, width), of any integer type.
+            levels: one level, (height, width) or (depth, height, width), or a batch of them, of any integer type.
 
         Raises:
             UserError: the array has another number of axes, is empty, is smaller than the problem allows, is not
@@ -286,7 +330,8 @@ class Problem(ABC):
             raise UserError(f"{self.name} levels must be whole numbers (tile ids); got dtype {array.dtype}.")
         if any(size < least for size, least in zip(array.shape[1:], self.smallest_shape, strict=True)):
             raise UserError(
-                f"{self.name} levels must be at least {self.smallest_shape} (height, width); got {array.shape[1:]}."
+                f"{self.name} levels must be at least {self.smallest_shape} "
+                f"({'depth, ' * (axes == 3)}height, width); got {array.shape[1:]}."
             )
         if array.size and (array.min() < 0 or array.max() >= len(self.tiles)):
             worst = array.max() if array.max() >= len(self.tiles) else array.min()

@@ -20,11 +20,11 @@ class Canvas:
     """The batch of levels that a representation works on. Every array has a leading lane axis of length n.
 
     Attributes:
-        levels: uint8 (n, height, width) of tile ids, changed in place. Cells outside a lane's own shape hold
-            `outside` and are never changed.
-        frozen: bool (n, height, width), True where no action may change the tile.
-        shapes: int64 (n, 2), each lane's own height and width, at most those of `levels`.
-        cursors: int64 (n, 2), the row and column that the designer is at.
+        levels: uint8 (n, *shape) of tile ids, changed in place; a shape is (height, width) or (depth, height, width).
+            Cells outside a lane's own shape hold `outside` and are never changed.
+        frozen: bool (n, *shape), True where no action may change the tile.
+        shapes: int64 (n, axes), each lane's own shape, at most that of `levels`.
+        cursors: int64 (n, axes), the row and column, or storey, row and column, that the designer is at.
         remaining: int64 (n,), how many tiles each lane may still change.
         free: int64 (n,), how many cells of each lane are not frozen.
         number_of_tiles: how many tiles there are; ids are 0 to number_of_tiles - 1.
@@ -42,6 +42,12 @@ class Canvas:
     def outside(self) -> int:
         """The id that stands for a cell outside the level."""
         return self.number_of_tiles
+
+    @property
+    def storeys(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The levels and frozen cells as the kernels see them, (n, depth, height, width), sharing their memory."""
+        shape = (len(self.levels), -1, *self.levels.shape[-2:])
+        return self.levels.reshape(shape), self.frozen.reshape(shape)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,13 @@ class Rules(ABC):
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees: uint8 (height, width), indices into `sprites`."""
 
+    def picture(self, state: NDArray[np.int32], tile_size: int) -> NDArray[np.uint8] | None:
+        """Returns a picture of the game, uint8 RGB (pixels, pixels, 3), where the drawings of `board` would not do.
+
+        Levels of three axes have one. Others return None, as here; then `board` is drawn.
+        """
+        return None
+
     def actors(self, state: NDArray[np.int32]) -> list[Actor]:
         """Returns what stands between cells, the player first: the window follows it, and draws all over `ground`.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from envs.errors import UserError
-from envs.problem import Problem
+from envs.problem import Problem, inside
 from envs.representation import Representation
 from envs.vector_env import DesignVectorEnv
 
@@ -60,9 +60,8 @@ class DesignEnv(gymnasium.Env):
 
     @property
     def level(self) -> NDArray[np.uint8]:
-        """A copy of the level as it stands, uint8 (height, width)."""
-        height, width = self.batch.level_shapes[0]
-        return self.batch.levels[0, :height, :width]
+        """A copy of the level as it stands, uint8 (height, width) or (depth, height, width)."""
+        return self.batch.levels[0][inside(self.batch.level_shapes[0])]
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
@@ -71,7 +70,7 @@ class DesignEnv(gymnasium.Env):
 
         Args:
             seed: restarts the random stream; None goes on.
-            options: `levels` (height, width), `frozen` (height, width) and `targets`; see `DesignVectorEnv.reset`.
+            options: `levels` and `frozen`, of the level's shape, and `targets`; see `DesignVectorEnv.reset`.
 
         Returns:
             The observation and the info.

@@ -21,6 +21,7 @@ from envs.design_measures import Measures
 from envs.design_options import (
     at_least,
     control,
+    extents,
     given_frozen,
     given_levels,
     given_targets,
@@ -28,7 +29,6 @@ from envs.design_options import (
     lane_seeds,
     level_shape,
     names,
-    pair,
     reset_mask,
     share,
     weight,
@@ -71,11 +71,13 @@ class DesignVectorEnv(VectorEnv):
 
     **Observation**, a dictionary; every part of it is flat, as Stable-Baselines3 expects of parts that are no images:
 
+    Levels of three axes, (depth, height, width), are seen alike, storey by storey.
+
     - `map`: uint8 (rows * columns), the tile ids in a window around the cursor, row by row; the id after the last
       tile stands for a cell outside the level. The window is wide enough to show the whole level from everywhere
       (2 * height - 1 by 2 * width - 1) unless `crop` says otherwise; representations without a cursor show the level.
       For representations with a cursor, the middle cell is the one that the next action works on.
-    - `cursor`: int64 (2,), its row and column (representations with a cursor only).
+    - `cursor`: int64 (axes,), its row and column, or its storey, row and column (representations with a cursor only).
     - `metrics`, `start_metrics`: float32 (number of metrics,), what the level and the episode's start level measure,
       scaled by the metrics' bounds to [0, 1].
     - `budget`: float32 (1,), the share of the change budget that is left.
@@ -105,12 +107,13 @@ class DesignVectorEnv(VectorEnv):
         representation: a representation or its name.
         num_envs: the number of lanes.
         autoreset_mode: "NextStep" (the step after an end resets), "SameStep" or "Disabled".
-        shape: the level's (height, width), or the greatest where `min_shape` is given; None is the problem's default.
+        shape: the level's (height, width) or (depth, height, width), or the greatest where `min_shape` is given; None
+            is the problem's default.
         min_shape: draw each episode's shape uniformly between this and `shape`; None always takes `shape`.
         change_share: the share of the level's tiles that an episode may change; None does not limit changes.
         step_limit: the most steps an episode may take; None is the change budget times the number of tiles.
-        crop: (rows, columns) of the window around the cursor; None shows everything; "level" shows the level as it
-            stands instead of a window around the cursor.
+        crop: (rows, columns) or (storeys, rows, columns) of the window around the cursor; None shows everything;
+            "level" shows the level as it stands instead of a window around the cursor.
         frozen_share: the chance of each tile of a start level to be frozen.
         observe_frozen: show frozen tiles in the observation; None means where `frozen_share` is not 0.
         weights: metric weights that replace the problem's, by name.
@@ -229,7 +232,7 @@ class DesignVectorEnv(VectorEnv):
                 )
             self.map_shape = tuple(2 * size - 1 for size in self.shape) if self._crops else self.shape
         else:
-            self.map_shape = pair("crop", crop)
+            self.map_shape = extents("crop", crop, len(self.shape))
         cells = int(np.prod(self.map_shape))
         level_map = spaces.MultiDiscrete(np.full(cells, tiles + 1), np.uint8)
         # Gymnasium keeps the sizes in the dtype of the values; learners that add them up need more than a byte.
@@ -278,7 +281,7 @@ class DesignVectorEnv(VectorEnv):
             levels=np.zeros((lanes, *self.shape), np.uint8),
             frozen=np.zeros((lanes, *self.shape), np.bool_),
             shapes=np.tile(np.array(self.shape, np.int64), (lanes, 1)),
-            cursors=np.zeros((lanes, 2), np.int64),
+            cursors=np.zeros((lanes, len(self.shape)), np.int64),
             remaining=self._counters[REMAINING],
             free=np.full(lanes, math.prod(self.shape), np.int64),
             number_of_tiles=len(self.problem.tiles),
@@ -330,22 +333,22 @@ class DesignVectorEnv(VectorEnv):
 
     @property
     def levels(self) -> NDArray[np.uint8]:
-        """A copy of the levels as they stand, uint8 (num_envs, height, width)."""
+        """A copy of the levels as they stand, uint8 (num_envs, *shape)."""
         return self._canvas.levels.copy()
 
     @property
     def frozen(self) -> NDArray[np.bool_]:
-        """A copy of where no action may change a tile, bool (num_envs, height, width)."""
+        """A copy of where no action may change a tile, bool (num_envs, *shape)."""
         return self._canvas.frozen.copy()
 
     @property
     def cursors(self) -> NDArray[np.int64]:
-        """A copy of the cursors' rows and columns, int64 (num_envs, 2)."""
+        """A copy of the cursors' places, int64 (num_envs, axes)."""
         return self._canvas.cursors.copy()
 
     @property
     def level_shapes(self) -> NDArray[np.int64]:
-        """A copy of each lane's own height and width, int64 (num_envs, 2)."""
+        """A copy of each lane's own shape, int64 (num_envs, axes)."""
         return self._canvas.shapes.copy()
 
     @property
@@ -362,7 +365,7 @@ class DesignVectorEnv(VectorEnv):
 
         Args:
             seed: lane i's stream is restarted with seed + i; a list gives each lane's own seed; None goes on.
-            options: any of `levels`: tile ids (height, width) for all lanes or (num_envs, height, width);
+            options: any of `levels`: tile ids of the level's shape for all lanes, or (num_envs, *shape);
                 `frozen`: bool of the same shape, True where no action may change the tile; `targets`: by metric name a
                 number, (low, high), or an array (num_envs,) or (num_envs, 2), which reward and observation follow (what
                 ends an episode is settled when the environment is made); `reset_mask`: bool (num_envs,), the lanes
@@ -531,9 +534,10 @@ class DesignVectorEnv(VectorEnv):
     def _view(self, cells: NDArray[np.uint8], outside: int) -> NDArray[np.uint8]:
         if not self._crops:
             return cells.reshape(self.num_envs, -1).copy()
-        rows, columns = self.map_shape
-        views = np.empty((self.num_envs, rows * columns), np.uint8)
-        crop_kernel(cells, self._canvas.cursors, outside, rows, columns, views)
+        storeys, rows, columns = (1, *self.map_shape)[-3:]
+        views = np.empty((self.num_envs, storeys * rows * columns), np.uint8)
+        blocks = cells.reshape(self.num_envs, -1, *cells.shape[-2:])
+        crop_kernel(blocks, self._canvas.cursors, outside, storeys, rows, columns, views)
         return views
 
     def _final(self, observation: dict[str, NDArray], infos: dict[str, Any], done: NDArray[np.bool_]) -> dict[str, Any]:

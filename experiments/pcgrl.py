@@ -47,7 +47,7 @@ class Options:
         resume: go on from the run folder's checkpoint.
         overwrite: begin anew in a run folder that holds a run already.
         change_share: the share of tiles that an episode may change.
-        shape: height and width of the levels; by default the problem's.
+        shape: height and width of the levels, or depth, height and width; by default the problem's.
         controls: metrics whose targets are drawn for each episode and shown to the designer.
         frozen_share: the chance of each tile to be frozen.
         play_every: play the level, for the metrics that need it, every so many steps and at the end of the episode; 0
@@ -70,7 +70,7 @@ class Options:
     resume: bool = False
     overwrite: bool = False
     change_share: float = 0.2
-    shape: tuple[int, int] | None = None
+    shape: tuple[int, ...] | None = None
     controls: tuple[str, ...] = ()
     frozen_share: float = 0.0
     play_every: int = 1
@@ -149,11 +149,12 @@ def make_trainer(options: Options) -> tuple[Trainer, Path]:
     Raises:
         UserError: an option cannot be used, or the folder holds a run already; nothing has been written over then.
     """
-    get_problem(options.problem)
+    problem = get_problem(options.problem)
     get_representation(options.representation)
     check_levels(options.evaluation_levels)
     environment = environment_options(options)
-    defaults = preset(options.representation, look_ahead=environment.get("look_ahead", False))
+    looks_ahead = environment.get("look_ahead", False)
+    defaults = preset(options.representation, look_ahead=looks_ahead, axes=len(problem.default_shape))
     environment |= defaults.environment
     minutes = options.minutes
     if minutes is None:
@@ -211,14 +212,18 @@ def leave_results(trainer: Trainer, progress: Progress, folder: Path, options: O
     reports.draw_history(problem, designs, folder / "design.gif")
     best = np.argsort(~designs.success, kind="stable")
     write_levels(folder / "levels.txt", list(designs.levels[best]), problem)
-    write_levels(folder / "levels.tmj", list(designs.levels[best[:20]]), problem)
+    level_files = [folder / "levels.txt"]
+    if len(problem.default_shape) == 2:
+        # Tiled's maps are flat.
+        level_files.append(folder / "levels.tmj")
+        write_levels(level_files[-1], list(designs.levels[best[:20]]), problem)
 
     print(f"""
 Look at    {folder / "curves.png"}   learning curves
            {folder / "levels.png"}   start levels and what became of them
            {folder / "design.gif"}   a level being designed
            {folder / "evaluation.md"}   the table above
-Use        {folder / "levels.txt"}, {folder / "levels.tmj"}   finished levels as text and for Tiled
+Use        {", ".join(map(str, level_files))}   finished levels{" as text and for Tiled" * (len(level_files) > 1)}
            {folder / "designer"}   the designer itself
 Next       python -m experiments.play --run {folder}
            python -m experiments.evaluate {folder}

@@ -117,8 +117,8 @@ def draw_contact_sheet(problem: Problem, designs: Designs, picture: Path, count:
     captions: list[str] = []
     measured = problem.measure(designs.levels)
     names = [metric.name for metric in problem.metrics]
-    shown = [name for name in ("regions", "path-length", "nearest-enemy", "sol-length") if name in names]
-    size = max(8, min(24, 320 // designs.levels.shape[2]))
+    shown = [name for name in ("regions", "path-length", "jumps", "nearest-enemy", "sol-length") if name in names]
+    size = _tile_size(designs, 8, 24, 320)
     for first in range(0, len(chosen), columns):
         group = chosen[first : first + columns]
         for levels, finished in ((designs.starts, False), (designs.levels, True)):
@@ -139,9 +139,15 @@ def draw_contact_sheet(problem: Problem, designs: Designs, picture: Path, count:
     save_png(picture, contact_sheet(images, min(columns, len(chosen)), captions))
 
 
+def _tile_size(designs: Designs, least: int, most: int, pixels: int) -> int:
+    """Returns how large tiles are drawn for pictures about so many pixels wide."""
+    shape = designs.levels.shape[1:]
+    return max(least, min(most, pixels // (shape[-1] if len(shape) == 2 else shape[-1] + shape[-2])))
+
+
 def draw_history(problem: Problem, designs: Designs, picture: Path) -> None:
     """Animates how the first level was designed."""
-    size = max(12, min(32, 448 // designs.levels.shape[2]))
+    size = _tile_size(designs, 12, 32, 448)
     save_gif(picture, [render(problem, level, size) for level in designs.history], frames_per_second=6)
 
 

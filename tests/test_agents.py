@@ -37,7 +37,7 @@ from envs.vector_env import DesignVectorEnv
 
 torch.set_num_threads(1)
 
-SHAPES = {"binary": (5, 6), "zelda": (4, 5), "sokoban": (4, 4)}
+SHAPES = {"binary": (5, 6), "zelda": (4, 5), "sokoban": (4, 4), "voxel": (5, 3, 4)}
 SMALL = NetworkConfig(width=16, channels=4, blocks=1)
 IDS = [(problem, form) for problem in envs.all_problems() for form in envs.all_representations()]
 
@@ -88,7 +88,7 @@ def test_networks_of_every_environment(problem, representation, kind):
         torch.manual_seed(0)
         network = DesignerNetwork(Interface.of(env), dataclasses.replace(SMALL, kind=kind))
         logits, values = network(tensors(observations))
-        code = ActionCode.of(env.single_action_space)
+        code = ActionCode.of(env.single_action_space, len(env.shape))
         assert logits.shape == (3, code.choices, code.options)
         assert values.shape == (3,)
         assert torch.isfinite(logits).all()
@@ -102,7 +102,7 @@ def test_networks_of_every_environment(problem, representation, kind):
 def test_action_codes_reach_every_action_once(problem, representation):
     env = make(problem, representation)
     space = env.single_action_space
-    code = ActionCode.of(space)
+    code = ActionCode.of(space, len(env.shape))
     if not code.joint:
         assert isinstance(code.space(), spaces.MultiDiscrete)
         assert code.space() == space
@@ -111,7 +111,7 @@ def test_action_codes_reach_every_action_once(problem, representation):
         return
     assert code.space() == spaces.Discrete(code.options)
     actions = code.decode(np.arange(code.options)[:, None])
-    np.testing.assert_array_equal(actions, all_actions(space))
+    np.testing.assert_array_equal(actions, all_actions(space, len(env.shape)))
     assert all(space.contains(action) for action in actions)
     assert len({tuple(np.atleast_1d(action)) for action in actions}) == code.options == np.prod(code.sizes)
 
@@ -155,6 +155,32 @@ def test_heads_stand_on_their_cells(representation, look_ahead):
     assert moved[place].all()
     assert not moved[~near].any()
     assert moved[near].any(axis=1).mean() > 0.8
+
+
+@pytest.mark.parametrize(("representation", "look_ahead"), [("wide", False), ("wide", True), ("cellular", False)])
+def test_heads_stand_on_their_cells_on_three_axes(representation, look_ahead):
+    shape, place = (8, 6, 7), (3, 1, 5)
+    env = make("voxel", representation, 1, shape=shape, look_ahead=look_ahead)
+    observations = env.reset(seed=0, options={"levels": np.zeros(shape, np.uint8)})[0]
+    torch.manual_seed(1)
+    network = DesignerNetwork(Interface.of(env), NetworkConfig(channels=8, blocks=0))
+    if look_ahead:
+        observations["look_ahead"].reshape(1, -1, network.interface.look_ahead)[:, :, -1] = 1
+    before = network(tensors(observations))[0]
+    maps = observations["map"].copy()
+    maps[0, np.ravel_multi_index(place, shape)] = 1
+    moved = (before != network(tensors({**observations, "map": maps}))[0])[0].numpy()
+    found = np.zeros((*shape, 2), bool)
+    if network.code.joint:
+        # As an action says it: column, row, storey, tile.
+        columns, rows, storeys, tiles = network.code.decode(np.arange(network.code.options)[:, None]).T
+        found[storeys, rows, columns, tiles] = moved[0]
+    else:
+        found = moved.reshape(*shape, -1)
+    near = (abs(np.indices(shape) - np.reshape(place, (3, 1, 1, 1))) <= 2).all(axis=0)
+    assert found[place].all()
+    assert not found[~near].any()
+    assert found[near].any(axis=1).mean() > 0.8
 
 
 @pytest.mark.parametrize("representation", ["wide", "cellular"])
@@ -644,6 +670,10 @@ DESIGN_IDS = [
     ("zelda", "narrowmulti", {}),
     ("sokoban", "narrowcast", {"look_ahead": True, "crop": [3, 3]}),
     ("sokoban", "cellular", {}),
+    ("voxel", "narrow", {}),
+    ("voxel", "turtle", {"look_ahead": True, "crop": [3, 3, 3]}),
+    ("voxel", "wide", {"look_ahead": True}),
+    ("voxel", "cellular", {}),
 ]
 
 
@@ -657,7 +687,7 @@ def all_designers(problem, representation, options):
 @pytest.mark.parametrize(("problem", "representation", "options"), DESIGN_IDS)
 def test_designers_keep_to_their_budget_and_to_frozen_tiles(problem, representation, options):
     shape = SHAPES[problem]
-    cells = shape[0] * shape[1]
+    cells = int(np.prod(shape))
     starts = draw_starts(envs.get_problem(problem), 5, 3, shape)
     frozen = np.random.default_rng(0).random((5, *shape)) < 0.4
     for designer in all_designers(problem, representation, {**options, "step_limit": 60}):
@@ -666,8 +696,8 @@ def test_designers_keep_to_their_budget_and_to_frozen_tiles(problem, representat
             np.testing.assert_array_equal(designs.starts, starts)
             different = designs.levels != starts
             assert different.any()
-            assert different.sum(axis=(1, 2)).max() <= max(int(0.2 * cells), 1)
-            np.testing.assert_allclose(designs.changed, different.mean(axis=(1, 2)))
+            assert different.reshape(5, -1).sum(axis=1).max() <= max(int(0.2 * cells), 1)
+            np.testing.assert_allclose(designs.changed, different.reshape(5, -1).mean(axis=1))
             if mask is not None:
                 assert not different[np.broadcast_to(mask, different.shape)].any()
             task = designer.problem

@@ -14,6 +14,7 @@ from gymnasium.utils.env_checker import check_env as check_by_gymnasium
 import envs
 from envs.checks import CheckError, check_vector_env, difference
 from envs.vector_env import DesignVectorEnv
+from tests.shapes import small
 
 BINARY = envs.get_problem("binary")
 WINDOWS = all(importlib.util.find_spec(name) for name in ("envs.window", "pygame"))
@@ -30,7 +31,7 @@ def make_vec(env_id, lanes=4, mode="Disabled", **options):
 @pytest.mark.parametrize("env_id", envs.environment_ids())
 def test_the_contract(env_id):
     def make_small(lanes, mode):
-        return gymnasium.make_vec(env_id, num_envs=lanes, autoreset_mode=mode, shape=(6, 5), step_limit=8)
+        return gymnasium.make_vec(env_id, num_envs=lanes, autoreset_mode=mode, shape=small(env_id, 6, 5), step_limit=8)
 
     check_vector_env(make_small, steps=20)
 
@@ -49,6 +50,15 @@ def test_the_contract_with_options(options):
 
     # Bounds and targets differ from lane to lane in the first: the default loss is not theirs.
     check_vector_env(make_rich, steps=20, telescopes="controls" not in options)
+
+
+def test_the_contract_with_options_on_three_axes():
+    options = {"min_shape": (2, 3, 2), "frozen_share": 0.3, "controls": ["regions"], "crop": (3, 3, 5)}
+
+    def make_rich(lanes, mode):
+        return make_vec("voxel-turtle", lanes, mode, shape=(4, 3, 3), step_limit=8, **options)
+
+    check_vector_env(make_rich, steps=20, telescopes=False)
 
 
 def test_the_contract_with_a_loss_of_ones_own():

@@ -197,6 +197,28 @@ def test_the_window_shows_what_surrounds_the_cursor(seed, shape, crop):
             assert observation["frozen"][lane].tolist() == oracle.window(frozen, cursor, rows, columns, False)
 
 
+@given(
+    seeds,
+    st.tuples(st.integers(2, 4), st.integers(2, 4), st.integers(2, 4)),
+    st.one_of(st.none(), st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 7))),
+)
+def test_the_window_shows_what_surrounds_the_cursor_on_three_axes(seed, shape, crop):
+    env = DesignVectorEnv("voxel", "turtle", 3, shape=shape, min_shape=(2, 2, 2), crop=crop, frozen_share=0.3)
+    env.reset(seed=seed)
+    env.action_space.seed(seed)
+    sizes = crop or tuple(2 * size - 1 for size in shape)
+    for _ in range(4):
+        observation = env.step(env.action_space.sample())[0]
+        for lane in range(3):
+            cursor = env.cursors[lane]
+            assert observation["cursor"][lane].tolist() == cursor.tolist()
+            for part, cells, outside in (("map", env.levels[lane], 2), ("frozen", env.frozen[lane], False)):
+                found = dict(oracle.cells_of(cells.tolist()))
+                corner = cursor - np.array(sizes) // 2
+                wanted = [found.get(tuple(corner + place), outside) for place in np.ndindex(sizes)]
+                assert observation[part][lane].tolist() == wanted
+
+
 VARIANTS = [
     *((name, {}) for name in envs.all_representations() if hasattr(oracle.Lane, name)),
     *((name, {"order": "sequential"}) for name in ("narrow", "narrowcast", "narrowmulti")),
@@ -205,7 +227,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=lambda value: str(value) if value else "default")
-@given(seed=seeds, shape=st.tuples(st.integers(1, 5), st.integers(1, 5)), tiles=st.integers(2, 5))
+@given(seed=seeds, shape=st.lists(st.integers(1, 5), min_size=2, max_size=3).map(tuple), tiles=st.integers(2, 5))
 def test_representations_edit_as_their_plain_twins(name, options, seed, shape, tiles):
     import dataclasses
 
@@ -213,16 +235,16 @@ def test_representations_edit_as_their_plain_twins(name, options, seed, shape, t
     generator = np.random.default_rng(seed)
     lanes = 4
     shapes = np.stack([generator.integers(1, size + 1, lanes) for size in shape], axis=1)
-    rows, columns = np.indices(shape)
-    inside = (rows < shapes[:, 0, None, None]) & (columns < shapes[:, 1, None, None])
-    frozen = (generator.random((lanes, *shape)) < generator.choice([0, 0.3, 1], lanes)[:, None, None]) & inside
+    one_each = (lanes, *(1,) * len(shape))
+    inside = (np.indices(shape) < shapes.reshape(lanes, len(shape), *one_each[1:])).all(axis=1)
+    frozen = (generator.random((lanes, *shape)) < generator.choice([0, 0.3, 1], one_each)) & inside
     canvas = Canvas(
         levels=np.where(inside, generator.integers(0, tiles, inside.shape), tiles).astype(np.uint8),
         frozen=frozen,
         shapes=shapes,
-        cursors=np.zeros((lanes, 2), np.int64),
+        cursors=np.zeros((lanes, len(shape)), np.int64),
         remaining=generator.integers(0, 12, lanes),
-        free=(inside & ~frozen).sum(axis=(1, 2)),
+        free=(inside & ~frozen).reshape(lanes, -1).sum(axis=1),
         number_of_tiles=tiles,
     )
     design.place(canvas, np.arange(lanes), generator.random((lanes, design.draws_at_start)))
@@ -246,7 +268,7 @@ def test_representations_edit_as_their_plain_twins(name, options, seed, shape, t
         changed = design.edit(canvas, flat, np.ones(lanes, np.bool_), uniforms)
         for i, twin in enumerate(twins):
             getattr(twin, name)(flat[i].tolist(), uniforms[i, 0] if design.draws_per_step else None, **options)
-            assert canvas.levels[i].tolist() == twin.level
+            assert canvas.levels[i].ravel().tolist() == list(twin.tiles.values())
             assert tuple(canvas.cursors[i]) == twin.cursor
             assert changed[i] == (before[i] != canvas.levels[i]).sum() == canvas.remaining[i] - twin.remaining
         canvas.remaining -= changed

@@ -14,7 +14,7 @@ from envs.kernels.episode import HIGH, LOW, NOW
 from envs.look_ahead import MOST_NUMBERS, MOST_OPTIONS, all_actions
 from envs.vector_env import DesignVectorEnv
 
-SHAPES = {"binary": (5, 6), "zelda": (4, 5), "sokoban": (4, 4)}
+SHAPES = {"binary": (5, 6), "zelda": (4, 5), "sokoban": (4, 4), "voxel": (5, 3, 4)}
 MODES = ["NextStep", "SameStep", "Disabled"]
 
 
@@ -45,7 +45,7 @@ def make(problem, representation, lanes=1, **options):
 
 def shown(env, observations):
     """What an observation shows, float32 (lanes, options, columns)."""
-    options = len(all_actions(env.single_action_space))
+    options = len(all_actions(env.single_action_space, len(env.shape)))
     return observations["look_ahead"].reshape(env.num_envs, options, len(env.metrics) + 1)
 
 
@@ -76,13 +76,13 @@ def test_what_is_shown_is_what_a_step_brings(problem, representation, frozen_sha
     random = np.random.default_rng(7)
     probe = None
     for seed in range(3):
-        level = task.start_levels(random.random((1, 1 + shape[0] * shape[1])), shape)[0]
+        level = task.start_levels(random.random((1, 1 + int(np.prod(shape)))), shape)[0]
         options = {"levels": level, "frozen": random.random(shape) < frozen_share}
         # A budget of three changes, fewer than a patch would make.
         settings = {"change_share": 3 / level.size + 1e-9}
         env = make(problem, representation, look_ahead=True, **settings)
         seen = shown(env, env.reset(seed=seed, options=options)[0])[0]
-        actions = all_actions(env.single_action_space)
+        actions = all_actions(env.single_action_space, len(env.shape))
         if probe is None:
             probe = make(problem, representation, len(actions), autoreset_mode="Disabled", **settings)
         probe.reset(seed=[seed] * len(actions), options=options)
@@ -92,7 +92,7 @@ def test_what_is_shown_is_what_a_step_brings(problem, representation, frozen_sha
         _, rewards, _, _, infos = probe.step(actions)
         np.testing.assert_allclose(seen[:, :-1].sum(axis=1), rewards, atol=1e-4)
         np.testing.assert_array_equal(seen[:, -1], infos["changes"])
-        np.testing.assert_array_equal(seen[:, -1], (probe.levels != level).sum(axis=(1, 2)))
+        np.testing.assert_array_equal(seen[:, -1], (probe.levels != level).reshape(len(actions), -1).sum(axis=1))
         targets = {metric.name: tuple(np.clip(metric.target, *metric.bounds(shape))) for metric in task.metrics}
         weights = np.array([metric.weight for metric in task.metrics])
         for option in range(0, len(actions), max(len(actions) // 40, 1)):
@@ -112,7 +112,7 @@ def test_weights_targets_and_optional_metrics_count(representation):
     env = make("binary", representation, look_ahead=True, **settings)
     observations, _ = env.reset(seed=1, options=options)
     assert env.observation_space.contains(observations)
-    actions = all_actions(env.single_action_space)
+    actions = all_actions(env.single_action_space, len(env.shape))
     probe = make("binary", representation, len(actions), **settings)
     probe.reset(seed=[1] * len(actions), options=options)
     _, rewards, *_ = probe.step(actions)

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import envs
 from envs.checks import difference
+from tests.shapes import small
 
 LANES = 3
 MODES = [mode.value for mode in AutoresetMode]
@@ -46,7 +47,7 @@ def assert_equal_runs(env_id, mode, steps, least_ends, seed=11, **options):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("env_id", envs.environment_ids())
 def test_small_levels(env_id, mode):
-    assert_equal_runs(env_id, mode, 24, 3, shape=(5, 4), step_limit=7)
+    assert_equal_runs(env_id, mode, 24, 3, shape=small(env_id, 5, 4), step_limit=7)
 
 
 @pytest.mark.parametrize("env_id", envs.environment_ids())

@@ -261,7 +261,7 @@ def _check_options(make: Make, seed: int) -> None:
     )
     mask = terminations | truncations
     mask[1] = True
-    options = {"levels": levels, "frozen": levels == levels[0, 0, 0], "reset_mask": mask}
+    options = {"levels": levels, "frozen": levels == levels.flat[0], "reset_mask": mask}
     given = copy.deepcopy(options)
     before = _state(env)
     observations, infos = env.reset(options=options)

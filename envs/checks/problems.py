@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from envs.art import sprite_names
 from envs.checks.compare import ALMOST_ONE, difference, require
 from envs.errors import UserError
-from envs.problem import Metric, Problem, Shape
+from envs.problem import STOREY_MARK, Metric, Problem, Shape
 from envs.rules import PLAYING, WON, Rules, Solution
 from envs.suite import get_problem
 
@@ -153,6 +153,15 @@ def _check_declaration(task: Problem) -> None:
             f"{task.name}'s tile {tile.name!r} names the sprite {tile.sprite!r}; envs.art draws {sorted(drawn)}.",
         )
     require(task.border in task.tile_ids, f"{task.name}'s border {task.border!r} is none of its tiles.")
+    require(
+        len(task.default_shape) == len(task.smallest_shape) and len(task.default_shape) in (2, 3),
+        f"{task.name}'s shapes must have two or three axes; the default is {task.default_shape}, the smallest "
+        f"{task.smallest_shape}.",
+    )
+    require(
+        len(task.default_shape) == 2 or all(tile.character != STOREY_MARK for tile in task.tiles),
+        f"{task.name} writes a tile as {STOREY_MARK!r}, which parts the storeys of its levels.",
+    )
     shares = np.asarray(task.start_probabilities, np.float64)
     require(
         shares.shape == (len(task.tiles),) and (shares >= 0).all() and abs(shares.sum() - 1) < 1e-9,
@@ -224,7 +233,7 @@ def _random_levels(
     return {
         "start": start,
         "uniformly random": generator.integers(0, tiles, (count, *shape), np.uint8),
-        "one-tile": np.broadcast_to(np.arange(tiles, dtype=np.uint8)[:, None, None], (tiles, *shape)).copy(),
+        "one-tile": np.repeat(np.arange(tiles, dtype=np.uint8), np.prod(shape)).reshape(tiles, *shape),
     }
 
 

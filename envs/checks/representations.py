@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.checks.compare import ALMOST_ONE, difference, require
-from envs.problem import Shape
+from envs.problem import Shape, inside
 from envs.representation import ActionSpace, Canvas, Representation
 from envs.suite import get_representation
 
@@ -37,7 +37,7 @@ def check_representation(representation: str | Representation, *, seed: int = 0,
     require(design.name, "A representation needs a name.")
     generator = np.random.default_rng(seed)
     changes = 0
-    for shape, tiles in (((5, 6), 3), ((2, 2), 2), ((4, 3), 8)):
+    for shape, tiles in (((5, 6), 3), ((2, 2), 2), ((4, 3), 8), ((3, 4, 2), 3), ((2, 2, 2), 2)):
         space = design.action_space(shape, tiles)
         _check_flat(space, f"{design.name}'s action space on levels of {shape}")
         canvas = _random_canvas(shape, tiles, generator)
@@ -63,13 +63,13 @@ def _random_canvas(shape: Shape, tiles: int, generator: np.random.Generator) -> 
     lanes = 8
     shapes = np.stack([generator.integers(1, size + 1, lanes) for size in shape], axis=1).astype(np.int64)
     shapes[:2] = shape
-    rows, columns = np.indices(shape)
-    inside = (rows < shapes[:, 0, None, None]) & (columns < shapes[:, 1, None, None])
-    levels = np.where(inside, generator.integers(0, tiles, (lanes, *shape)), tiles).astype(np.uint8)
-    frozen = (generator.random((lanes, *shape)) < np.linspace(0, 0.9, lanes)[:, None, None]) & inside
-    frozen[0], frozen[1] = False, inside[1]
-    free = (inside & ~frozen).sum(axis=(1, 2)).astype(np.int64)
-    zeros = np.zeros((lanes, 2), np.int64)
+    own = shapes.reshape(lanes, len(shape), *(1,) * len(shape))
+    within: NDArray[np.bool_] = np.all(np.indices(shape) < own, axis=1)
+    levels = np.where(within, generator.integers(0, tiles, (lanes, *shape)), tiles).astype(np.uint8)
+    frozen = (generator.random((lanes, *shape)) < np.linspace(0, 0.9, lanes).reshape(-1, *(1,) * len(shape))) & within
+    frozen[0], frozen[1] = False, within[1]
+    free = (within & ~frozen).reshape(lanes, -1).sum(axis=1).astype(np.int64)
+    zeros = np.zeros((lanes, len(shape)), np.int64)
     return Canvas(levels, frozen, shapes, zeros, np.zeros(lanes, np.int64), free, tiles)
 
 
@@ -172,16 +172,12 @@ def _check_edit(
             f"{canvas.shapes[lane].tolist()}, padded to {canvas.levels.shape[1:]}"
         )
         count = int(different[lane].sum())
-        height, width = canvas.shapes[lane]
+        own = (lane, *inside(canvas.shapes[lane]))
         require(changed[lane] == count, f"{name}: {count} tiles changed, but edit says {changed[lane]}.")
         require(count <= canvas.remaining[lane], f"{name}: {count} changes with {canvas.remaining[lane]} remaining.")
         require(not (different[lane] & canvas.frozen[lane]).any(), f"{name}: a frozen tile changed.")
-        require(
-            (canvas.levels[lane, :height, :width] < canvas.number_of_tiles).all(), f"{name}: wrote an unknown tile."
-        )
-        require(
-            count == different[lane, :height, :width].sum(), f"{name}: a cell outside the lane's own level changed."
-        )
+        require((canvas.levels[own] < canvas.number_of_tiles).all(), f"{name}: wrote an unknown tile.")
+        require(count == different[own].sum(), f"{name}: a cell outside the lane's own level changed.")
         if not active[lane]:
             idle = not count and np.array_equal(before.cursors[lane], canvas.cursors[lane])
             require(idle, f"{name}: the lane was not active.")

@@ -64,11 +64,11 @@ def select(levels, changed, begun, lanes, chosen):
     """Collects the levels that are to be measured.
 
     Args:
-        levels: uint8 (n, height, width).
+        levels: uint8 (n, cells).
         changed: int64 (n,), how many tiles changed in each lane.
         begun: bool (n,), the lanes that begin an episode.
         lanes: int64 (n,), its front written: the lanes that changed or begin, in order.
-        chosen: uint8 (n, height, width), its front written: their levels.
+        chosen: uint8 (n, cells), its front written: their levels.
 
     Returns:
         How many there are.
@@ -77,9 +77,8 @@ def select(levels, changed, begun, lanes, chosen):
     for lane in range(levels.shape[0]):
         if changed[lane] != 0 or begun[lane]:
             lanes[count] = lane
-            for y in range(levels.shape[1]):
-                for x in range(levels.shape[2]):
-                    chosen[count, y, x] = levels[lane, y, x]
+            for cell in range(levels.shape[1]):
+                chosen[count, cell] = levels[lane, cell]
             count += 1
     return count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,9 @@ from envs.representation import ActionSpace, Canvas, Representation
 class Cellular(Representation):
     """Every cell at every step (the neural-cellular-automaton form, Earle 2022).
 
-    The action is MultiDiscrete([number of tiles] * cells): the tile that each cell becomes, row by row; a cell that
-    is to stay gets the tile that it has. Where an action changes more tiles than the budget still allows, the budget
-    is spent on the cells from a random one on, so that no corner of the level is favoured.
+    The action is MultiDiscrete([number of tiles] * cells): the tile that each cell becomes, row by row (and storey by
+    storey); a cell that is to stay gets the tile that it has. Where an action changes more tiles than the budget still
+    allows, the budget is spent on the cells from a random one on, so that no corner of the level is favoured.
     """
 
     name: str = "cellular"
@@ -28,8 +29,8 @@ class Cellular(Representation):
     draws_per_step = 1
 
     def action_space(self, shape: Shape, number_of_tiles: int) -> ActionSpace:
-        """Returns MultiDiscrete([number_of_tiles] * (height * width))."""
-        return spaces.MultiDiscrete([number_of_tiles] * (shape[0] * shape[1]))
+        """Returns MultiDiscrete([number_of_tiles] * cells)."""
+        return spaces.MultiDiscrete([number_of_tiles] * math.prod(shape))
 
     def edit(
         self,
@@ -41,8 +42,7 @@ class Cellular(Representation):
         """Writes every cell."""
         changed = np.zeros(len(active), np.int64)
         edit_cellular(
-            canvas.levels,
-            canvas.frozen,
+            *canvas.storeys,
             canvas.shapes,
             canvas.remaining,
             actions,

@@ -38,7 +38,7 @@ class Narrow(Representation):
     def place(self, canvas: Canvas, lanes: NDArray[np.int64], uniforms: NDArray[np.float64]) -> None:
         """Puts the cursor at a random cell or, in sequence, at the first."""
         place_cursors(
-            canvas.frozen, canvas.shapes, canvas.free, canvas.cursors, lanes, self.order == "random", uniforms
+            canvas.storeys[1], canvas.shapes, canvas.free, canvas.cursors, lanes, self.order == "random", uniforms
         )
 
     #: The compiled editor; the cast and multi forms differ in nothing else.
@@ -54,8 +54,7 @@ class Narrow(Representation):
         """Changes the tile at the cursor and moves the cursor on."""
         changed = np.zeros(len(active), np.int64)
         self.editor(
-            canvas.levels,
-            canvas.frozen,
+            *canvas.storeys,
             canvas.shapes,
             canvas.cursors,
             canvas.remaining,

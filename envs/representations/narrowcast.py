@@ -17,7 +17,7 @@ class Narrowcast(Narrow):
     """Narrow in patches.
 
     The action is MultiDiscrete([3, number of tiles]): the reach (0 keeps everything, 1 writes the cell at the cursor,
-    2 the 3x3 patch around it), and the tile to write.
+    2 the 3x3 patch around it, 3x3x3 on levels of three axes), and the tile to write.
     """
 
     name: str = "narrowcast"

@@ -17,8 +17,9 @@ from envs.representation import ActionSpace, Canvas, Representation
 class Turtle(Representation):
     """A designer that walks (Khalifa 2020). It walks over frozen tiles too, but cannot change them.
 
-    The action is Discrete(4 + number of tiles): 0 left, 1 right, 2 up, 3 down, t + 4 writes tile t. It starts at a
-    random cell that is not frozen.
+    The action is Discrete(4 + number of tiles): 0 left, 1 right, 2 up, 3 down, t + 4 writes tile t. On levels of three
+    axes it is Discrete(6 + number of tiles): 4 goes to the storey below, 5 to the one above, t + 6 writes tile t. It
+    starts at a random cell that is not frozen.
 
     Attributes:
         wrap: whether it leaves at one edge and comes in at the opposite one; otherwise it stays at the edge.
@@ -33,12 +34,12 @@ class Turtle(Representation):
     editor = staticmethod(edit_turtle)
 
     def action_space(self, shape: Shape, number_of_tiles: int) -> ActionSpace:
-        """Returns Discrete(4 + number_of_tiles)."""
-        return spaces.Discrete(4 + number_of_tiles)
+        """Returns Discrete(2 * axes + number_of_tiles)."""
+        return spaces.Discrete(2 * len(shape) + number_of_tiles)
 
     def place(self, canvas: Canvas, lanes: NDArray[np.int64], uniforms: NDArray[np.float64]) -> None:
         """Puts the turtle at a random cell that is not frozen."""
-        place_cursors(canvas.frozen, canvas.shapes, canvas.free, canvas.cursors, lanes, True, uniforms)
+        place_cursors(canvas.storeys[1], canvas.shapes, canvas.free, canvas.cursors, lanes, True, uniforms)
 
     def edit(
         self,
@@ -50,8 +51,7 @@ class Turtle(Representation):
         """Moves the turtle or writes where it stands."""
         changed = np.zeros(len(active), np.int64)
         self.editor(
-            canvas.levels,
-            canvas.frozen,
+            *canvas.storeys,
             canvas.shapes,
             canvas.cursors,
             canvas.remaining,

@@ -17,8 +17,9 @@ from envs.representation import ActionSpace, Canvas, Representation
 class Wide(Representation):
     """Any cell at any time (Khalifa 2020).
 
-    The action is MultiDiscrete([width, height, number of tiles]): column, row and tile. Where lanes have shapes of
-    their own, a cell outside the lane's level changes nothing.
+    The action is MultiDiscrete([width, height, number of tiles]): column, row and tile; on levels of three axes
+    it is MultiDiscrete([width, height, depth, number of tiles]). Where lanes have shapes of their own, a cell outside
+    the lane's level changes nothing.
     """
 
     name: str = "wide"
@@ -26,8 +27,8 @@ class Wide(Representation):
     has_cursor = False
 
     def action_space(self, shape: Shape, number_of_tiles: int) -> ActionSpace:
-        """Returns MultiDiscrete([width, height, number_of_tiles])."""
-        return spaces.MultiDiscrete([shape[1], shape[0], number_of_tiles])
+        """Returns MultiDiscrete([width, height, number_of_tiles]), a third axis' depth coming before the tiles."""
+        return spaces.MultiDiscrete([shape[-1], shape[-2], *shape[:-2], number_of_tiles])
 
     def edit(
         self,
@@ -38,7 +39,7 @@ class Wide(Representation):
     ) -> NDArray[np.int64]:
         """Writes one tile."""
         changed = np.zeros(len(active), np.int64)
-        edit_wide(canvas.levels, canvas.frozen, canvas.shapes, canvas.remaining, actions, active, changed)
+        edit_wide(*canvas.storeys, canvas.shapes, canvas.remaining, actions, active, changed)
         return changed
 
 

@@ -250,14 +250,18 @@ class App:
         self.say(f"Saved {target}")
         return target
 
-    def save_level(self, problem: Problem, level: Level) -> tuple[Path, Path]:
-        """Saves a level as text and as a Tiled map, and returns the two files.
+    def save_level(self, problem: Problem, level: Level) -> tuple[Path, ...]:
+        """Saves a level as text and, unless it has three axes, as a Tiled map, and returns the files.
 
         Raises:
             UserError: a file cannot be written.
         """
         text = fresh_path(make_folder(self.out), problem.name, (".txt", ".tmj"))
         write_levels(text, [level], problem)
+        if level.ndim == 3:
+            # Tiled's maps are flat.
+            self.say(f"Saved {text}")
+            return (text,)
         tiled = write_levels(text.with_suffix(".tmj"), [level], problem, self.tile_size or 32)
         self.say(f"Saved {text} and {tiled.name}")
         return text, tiled

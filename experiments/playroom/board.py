@@ -9,7 +9,7 @@ import pygame
 from numpy.typing import NDArray
 
 from envs.art import LARGEST_SIZE, SMALLEST_SIZE, sprite
-from envs.pictures import Look, render, render_board
+from envs.pictures import Look, render, render_board, render_storeys, storey_map
 from envs.problem import Problem
 from envs.rules import Actor
 from experiments.playroom.look import LINE, Brush
@@ -32,6 +32,8 @@ class Board:
         self._place = pygame.Rect(0, 0, 1, 1)
         self._shape = (0, 0)
         self._sprites: dict[tuple[str, int, bool], pygame.Surface] = {}
+        self._places: NDArray[np.intp] | None = None
+        self._level_shape: tuple[int, ...] = ()
         self.tile = 1
 
     def draw_level(
@@ -40,20 +42,25 @@ class Board:
         box: pygame.Rect,
         problem: Problem,
         level: NDArray[np.uint8],
-        cursor: tuple[int, int] | None = None,
+        cursor: tuple[int, ...] | None = None,
         frozen: NDArray[np.bool_] | None = None,
+        plans: bool = False,
     ) -> None:
-        """Draws a level as a designer sees it."""
+        """Draws a level as a designer sees it; one of three axes as blocks, or as the plans of its storeys."""
         locked = frozen if frozen is not None and frozen.any() else None
         marks = (cursor, None if locked is None else locked.tobytes())
+        draw = render_storeys if plans and level.ndim == 3 else render
+        places = storey_map(level.shape) if level.ndim == 3 else None
+        height, width = level.shape if places is None else places.shape if plans else blocks_extent(level.shape)
         self._draw(
             brush,
             box,
-            level.shape[0],
-            level.shape[1],
-            (problem.name, level.tobytes(), marks),
-            lambda size: render(problem, level, size, cursor=cursor, frozen=locked),
+            height,
+            width,
+            (problem.name, level.shape, level.tobytes(), marks, plans),
+            lambda size: draw(problem, level, size, cursor=cursor, frozen=locked),
         )
+        self._places, self._level_shape = places, level.shape
 
     def draw_game(
         self, brush: Brush, box: pygame.Rect, sprites: Sequence[Look], board: NDArray[np.uint8], border: Look
@@ -68,6 +75,25 @@ class Board:
             lambda size: render_board(sprites, board, size, border=border),
         )
 
+    def draw_own(
+        self,
+        brush: Brush,
+        box: pygame.Rect,
+        shape: tuple[int, ...],
+        contents: object,
+        picture: Callable[[int], NDArray[np.uint8]],
+    ) -> None:
+        """Draws a picture of blocks that a game makes of itself.
+
+        Args:
+            brush: what to draw with.
+            box: where.
+            shape: the level's (depth, height, width).
+            contents: what the picture depends on besides its size.
+            picture: makes the picture from a tile size.
+        """
+        self._draw(brush, box, *blocks_extent(shape), ("own", contents), picture)
+
     def draw_live(
         self,
         brush: Brush,
@@ -80,6 +106,7 @@ class Board:
         """Draws a game whose things stand between cells; of a level that is too wide, what is around the player."""
         height, width = ground.shape
         self.tile = self._size(brush, box.height // (height + 2))
+        self._places = None
         key = (self.tile, height, width, tuple(sprites), ground.tobytes(), border)
         if key != self._key:
             picture = render_board(sprites, ground, self.tile, border=border)
@@ -136,6 +163,7 @@ class Board:
             self._picture = pygame.surfarray.make_surface(picture(self.tile).swapaxes(0, 1))
             self._key = key
         self._shape = (height, width)
+        self._places = None
         self._place = self._picture.get_rect(center=box.center)
         frame = self._place.inflate(brush.px(6), brush.px(6))
         pygame.draw.rect(brush.surface, LINE, frame, border_radius=brush.px(5))
@@ -146,12 +174,15 @@ class Board:
         """Where the picture lies on the surface, its border included."""
         return self._place.copy()
 
-    def cell_at(self, position: tuple[int, int]) -> tuple[int, int] | None:
-        """Returns the (row, column) under a place on the surface, or None outside the level."""
+    def cell_at(self, position: tuple[int, int]) -> tuple[int, ...] | None:
+        """Returns the (row, column), or (storey, row, column) on a plan, at a place on the surface; None outside."""
         column = (position[0] - self._place.left) // self.tile - 1
         row = (position[1] - self._place.top) // self.tile - 1
         inside = 0 <= row < self._shape[0] and 0 <= column < self._shape[1]
-        return (row, column) if inside else None
+        if not inside or self._places is None:
+            return (row, column) if inside else None
+        index = self._places[row, column]
+        return None if index < 0 else tuple(int(part) for part in np.unravel_index(index, self._level_shape))
 
     def box_of(self, cell: tuple[int, int]) -> pygame.Rect:
         """Returns where a cell lies on the surface."""
@@ -161,6 +192,12 @@ class Board:
             self.tile,
             self.tile,
         )
+
+
+def blocks_extent(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Returns about how many tiles high and wide the picture of a level of (depth, height, width) is, less two."""
+    depth, height, width = shape
+    return depth + (height + width + 1) // 2, height + width
 
 
 def border_look(problem: Problem) -> Look:

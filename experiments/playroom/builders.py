@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agents.baselines import best_edit
 from agents.designer import PolicyDesigner
-from envs.problem import Metric, Problem
+from envs.problem import Metric, Problem, inside
 from envs.vector_env import DesignVectorEnv
 
 Interval = tuple[float, float]
@@ -24,9 +24,9 @@ class Builder(ABC):
         problem: the problem that it designs for.
         metrics: what is measured.
         targets: the interval that each metric shall come into, by name.
-        start: uint8 (height, width), the level that the episode started from.
-        level: uint8 (height, width), as it stands.
-        frozen: bool (height, width), what may not be changed.
+        start: uint8, of a level's shape, the level that the episode started from.
+        level: uint8, of the same shape, as it stands.
+        frozen: bool, of the same shape, what may not be changed.
         cursor: the cell that the next step works on or, for a designer without one, that the last step changed.
         history: float32 (number of metrics,) at the start and after each change.
         changes: how many tiles changed so far.
@@ -55,7 +55,7 @@ class Builder(ABC):
         self.steps = self.changes = 0
         self.success = self.strict_success = False
         self.history: list[NDArray[np.float32]] = []
-        self.cursor: tuple[int, int] | None = None
+        self.cursor: tuple[int, ...] | None = None
         self.start = self.level = np.zeros(env.shape, np.uint8)
         self.frozen = np.zeros(env.shape, np.bool_)
 
@@ -102,7 +102,7 @@ class Builder(ABC):
         before, self.level = self.level, self._inside(self.env.levels)
         altered = np.argwhere(before != self.level)
         if not self.env.representation.has_cursor:
-            self.cursor = (int(altered[0, 0]), int(altered[0, 1])) if len(altered) == 1 else None
+            self.cursor = tuple(altered[0].tolist()) if len(altered) == 1 else None
         self._take(infos)
         if len(altered):
             self.history.append(self.env.measured[0])
@@ -124,8 +124,7 @@ class Builder(ABC):
 
     def _inside(self, cells: NDArray) -> NDArray:
         """Returns the only lane's cells without the padding of levels that are smaller than the largest."""
-        height, width = self.env.level_shapes[0]
-        return cells[0, :height, :width]
+        return cells[0][inside(self.env.level_shapes[0])]
 
     def _draw_targets(self, seed: int) -> dict[str, Interval]:
         """Returns the targets of the next episode that differ from the problem's own."""
@@ -142,7 +141,7 @@ class Builder(ABC):
         self.strict_success = bool(infos["strict_success"][0])
         self.success = bool(infos["success"][0])
         if self.env.representation.has_cursor:
-            self.cursor = (int(self.env.cursors[0, 0]), int(self.env.cursors[0, 1]))
+            self.cursor = tuple(self.env.cursors[0].tolist())
 
 
 class PolicyBuilder(Builder):

@@ -10,7 +10,7 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
-from envs.pictures import render_board
+from envs.pictures import render_board, render_game
 from envs.problem import Problem
 from envs.rules import LOST, PLAYING, WON
 from envs.suite import get_rules
@@ -199,6 +199,12 @@ class GameScene(Scene):
 
     def _draw_game(self, brush: Brush, picture: pygame.Rect) -> None:
         """Draws the game as it stands."""
+        if self.level.ndim == 3:
+            rules, state = self.rules, self.state
+            self._board.draw_own(
+                brush, picture, self.level.shape, state.tobytes(), lambda size: render_game(rules, state, size)
+            )
+            return
         board = self.rules.board(self.state)
         self._board.draw_game(brush, picture, self.rules.sprites, board, border_look(self.problem))
         self._draw_hint(brush, board)
@@ -270,8 +276,8 @@ class GameScene(Scene):
         many = len(self.levels) > 1
         heading = f"Level {self.index + 1} of {len(self.levels)}" if many else "Your level" if self.own else "Level 1"
         brush.text(heading, (inner.left, y), 22, GOLD, bold=True)
-        height, width = self.level.shape
-        brush.text(f"{width} x {height} tiles", (inner.right, y + brush.px(6)), 14, MUTED, anchor="topright")
+        extent = " x ".join(str(size) for size in reversed(self.level.shape))
+        brush.text(f"{extent} tiles", (inner.right, y + brush.px(6)), 14, MUTED, anchor="topright")
         y += brush.px(34)
         if many:
             y = self._draw_level_dots(brush, pygame.Rect(inner.left, y, inner.width, 0))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pygame
+from numpy.typing import NDArray
 
 from envs.art import sprite
 from envs.pictures import render, render_board
 from envs.problem import Problem
-from experiments.playroom.board import border_look
+from experiments.playroom.board import blocks_extent, border_look
 from experiments.playroom.look import BRIGHT, GOLD, HOVER, MUTED, PANEL, PLAIN, RAISED, Brush
 from experiments.playroom.scene import Button, Command, Scene, command
 
@@ -161,12 +162,14 @@ class MenuScene(Scene):
         if not levels:
             return None
         level = levels[{"watch": 2, "paint": 1, "play": 0}[name] % len(levels)]
-        height, width = level.shape
+        height, width = level.shape if level.ndim == 2 else blocks_extent(level.shape)
         tile = min(size[0] // (width + 2), size[1] // (height + 2))
         tile = max(tile - tile % 2, 4)
         key = (problem.name, name, tile)
         if key not in self._pictures:
-            if name == "watch":
+            if level.ndim == 3:
+                pixels = self._blocks(name, level, tile)
+            elif name == "watch":
                 random = np.random.default_rng(3)
                 noise = problem.start_levels(random.random((1, 1 + level.size)), level.shape)[0]
                 # The right part is still noise: the designer is on its way.
@@ -182,3 +185,17 @@ class MenuScene(Scene):
                 pixels = render(problem, level, tile)
             self._pictures[key] = pygame.surfarray.make_surface(pixels.swapaxes(0, 1))
         return self._pictures[key]
+
+    def _blocks(self, name: str, level: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
+        """Returns an illustration of a card by a level of three axes."""
+        problem = self._problem
+        if name == "play" and problem.rules is not None and problem.rules.problem_with(level) is None:
+            picture = problem.rules.picture(problem.rules.start(level), tile)
+            if picture is not None:
+                return picture
+        cursor = tuple(size // 2 for size in level.shape) if name == "watch" else None
+        locked = None
+        if name == "paint":
+            locked = np.zeros(level.shape, np.bool_)
+            locked[: (level.shape[0] + 1) // 2, 0] = True
+        return render(problem, level, tile, cursor=cursor, frozen=locked)

@@ -49,7 +49,7 @@ class PaintScene(Scene):
         self.title = f"Paint with a designer  ·  {problem.name}"
         self.tool = "brush"
         self.tile = min(1, len(problem.tiles) - 1)
-        self.cell = (0, 0)
+        self.cell: tuple[int, ...] = (0,) * len(problem.default_shape)
         self.builder: Builder | None = None
         self.entry = app.library.designers(problem)[0]
         self.runs = 0
@@ -80,15 +80,17 @@ class PaintScene(Scene):
 
     def repeats(self, key: str) -> bool:
         """Moving, painting, and going back and forth in time repeat."""
-        return key in ("up", "down", "left", "right", "space", "z", "y", "ctrl+z", "ctrl+y")
+        return key in ("up", "down", "left", "right", "page up", "page down", "space", "z", "y", "ctrl+z", "ctrl+y")
 
     def commands(self) -> list[Command]:
         """Returns the keys of the scene."""
         moves = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
+        storeys = {"page up": (1, 0, 0), "page down": (-1, 0, 0)} if self.drawing.level.ndim == 3 else {}
         numbers = {str(i + 1): partial(self.choose_tile, i) for i in range(min(len(self.problem.tiles), 9))}
         playable = self.problem.rules is not None
         return [
             command("move", {key: partial(self.move, by) for key, by in moves.items()}),
+            *([command("storey", {key: partial(self.move, by) for key, by in storeys.items()})] if storeys else []),
             command("apply", {"space": self.apply}),
             command("tiles", {key: numbers[key] for key in (min(numbers), max(numbers))}, numbers),
             command("brush, eraser, lock", {key: partial(self.choose_tool, tool) for tool, key in _TOOLS}),
@@ -116,10 +118,13 @@ class PaintScene(Scene):
         """Takes the brush, the eraser or the lock."""
         self.tool = tool
 
-    def move(self, by: tuple[int, int]) -> None:
-        """Moves the cell that is pointed at."""
-        height, width = self.drawing.level.shape
-        self.cell = (min(max(self.cell[0] + by[0], 0), height - 1), min(max(self.cell[1] + by[1], 0), width - 1))
+    def move(self, by: tuple[int, ...]) -> None:
+        """Moves the cell that is pointed at: by rows and columns, or by storeys, rows and columns."""
+        shape = self.drawing.level.shape
+        steps = (0,) * (len(shape) - len(by)) + by
+        self.cell = tuple(
+            min(max(place + step, 0), size - 1) for place, step, size in zip(self.cell, steps, shape, strict=True)
+        )
 
     def apply(self) -> None:
         """Uses the tool on the cell that is pointed at, as a stroke of its own."""
@@ -252,7 +257,7 @@ class PaintScene(Scene):
         # A stroke of the lock does everywhere what it does to its first cell.
         self._locking = not self.drawing.frozen[self.cell]
 
-    def _touch(self, cell: tuple[int, int]) -> None:
+    def _touch(self, cell: tuple[int, ...]) -> None:
         if self._stroke == "lock":
             self.drawing.frozen[cell] = self._locking
         elif self.drawing.frozen[cell]:
@@ -271,7 +276,8 @@ class PaintScene(Scene):
             box.left + margin, box.top + margin, side.left - box.left - 2 * margin, box.height - 2 * margin
         )
         cursor = self.builder.cursor if self.working and self.builder is not None else self.cell
-        self._board.draw_level(brush, picture, self.problem, self.drawing.level, cursor, self.drawing.frozen)
+        level, frozen = self.drawing.level, self.drawing.frozen
+        self._board.draw_level(brush, picture, self.problem, level, cursor, frozen, plans=True)
         brush.panel(side)
         inner = side.inflate(-brush.px(40), -brush.px(32))
         y = self._draw_palette(brush, inner)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import networkx
 
 MASK = (1 << 64) - 1
@@ -101,35 +103,33 @@ def window(level, cursor, rows, columns, outside):
 class Lane:
     """One lane of a canvas, in plain Python, and what each representation does to it.
 
-    The methods are named after the representations; each takes one action and the step's random number.
+    The methods are named after the representations; each takes one action and the step's random number. Cells are kept
+    by their places, which are (row, column) or (storey, row, column).
     """
 
-    def __init__(self, rows, frozen, shape, cursor, remaining):
-        self.level = [list(row) for row in rows]
-        self.frozen = frozen
-        self.height, self.width = shape
+    def __init__(self, level, frozen, shape, cursor, remaining):
+        self.tiles, self.frozen = dict(cells_of(level)), dict(cells_of(frozen))
+        self.shape = tuple(shape)
         self.cursor = tuple(cursor)
         self.remaining = remaining
-        self.padded_height, self.padded_width = len(self.level), len(self.level[0])
 
-    def inside(self, y, x):
-        return 0 <= y < self.height and 0 <= x < self.width
+    def inside(self, place):
+        return all(0 <= part < size for part, size in zip(place, self.shape, strict=True))
 
-    def put(self, y, x, tile):
-        may = self.inside(y, x) and not self.frozen[y][x] and self.remaining > 0
-        if may and self.level[y][x] != tile:
-            self.level[y][x] = tile
+    def put(self, place, tile):
+        may = self.inside(place) and not self.frozen[place] and self.remaining > 0
+        if may and self.tiles[place] != tile:
+            self.tiles[place] = tile
             self.remaining -= 1
 
     def patch(self):
-        row, column = self.cursor
-        return [(y, x) for y in (row - 1, row, row + 1) for x in (column - 1, column, column + 1)]
+        return list(itertools.product(*((part - 1, part, part + 1) for part in self.cursor)))
 
     def cells(self):
-        return [(y, x) for y in range(self.height) for x in range(self.width)]
+        return [place for place in self.tiles if self.inside(place)]
 
     def open_cells(self):
-        return [cell for cell in self.cells() if not self.frozen[cell[0]][cell[1]]] or self.cells()
+        return [place for place in self.cells() if not self.frozen[place]] or self.cells()
 
     def go_to_random(self, uniform):
         choices = self.open_cells()
@@ -139,11 +139,7 @@ class Lane:
         cells, choices = self.cells(), set(self.open_cells())
         place = cells.index(self.cursor)
         following = cells[place + 1 :] + cells[: place + 1]
-        self.cursor = (
-            following[0]
-            if all(self.frozen[y][x] for y, x in cells)
-            else next(cell for cell in following if cell in choices)
-        )
+        self.cursor = next(cell for cell in following if cell in choices)
 
     def advance(self, uniform, order):
         if order == "random":
@@ -152,50 +148,65 @@ class Lane:
             self.go_to_next()
 
     def walk(self, direction, wrap):
-        y, x = self.cursor
-        y, x = {0: (y, x - 1), 1: (y, x + 1), 2: (y - 1, x), 3: (y + 1, x)}[direction]
+        # The last axis comes first, then the one before it, then the storeys.
+        axis, forward = len(self.cursor) - 1 - direction // 2, direction % 2
+        if direction >= 4:
+            axis = 0
+        place = list(self.cursor)
+        place[axis] += 1 if forward else -1
         if wrap:
-            self.cursor = (y % self.height, x % self.width)
-        elif self.inside(y, x):
-            self.cursor = (y, x)
+            place[axis] %= self.shape[axis]
+        if self.inside(place):
+            self.cursor = tuple(place)
 
     def narrow(self, action, uniform, order="random"):
         if action > 0:
-            self.put(*self.cursor, action - 1)
+            self.put(self.cursor, action - 1)
         self.advance(uniform, order)
 
     def narrowcast(self, action, uniform, order="random"):
         reach, tile = action
-        for cell in {0: [], 1: [self.cursor], 2: self.patch()}[reach]:
-            self.put(*cell, tile)
+        for place in {0: [], 1: [self.cursor], 2: self.patch()}[reach]:
+            self.put(place, tile)
         self.advance(uniform, order)
 
     def narrowmulti(self, action, uniform, order="random"):
-        for cell, number in zip(self.patch(), action, strict=True):
+        for place, number in zip(self.patch(), action, strict=True):
             if number > 0:
-                self.put(*cell, number - 1)
+                self.put(place, number - 1)
         self.advance(uniform, order)
 
     def turtle(self, action, _uniform, wrap=False):
-        if action < 4:
+        moves = 2 * len(self.shape)
+        if action < moves:
             self.walk(action, wrap)
         else:
-            self.put(*self.cursor, action - 4)
+            self.put(self.cursor, action - moves)
 
     def turtlecast(self, action, _uniform, wrap=False):
         what, tile = action
-        if what < 4:
+        moves = 2 * len(self.shape)
+        if what < moves:
             self.walk(what, wrap)
         else:
-            for cell in [self.cursor] if what == 4 else self.patch():
-                self.put(*cell, tile)
+            for place in [self.cursor] if what == moves else self.patch():
+                self.put(place, tile)
 
     def wide(self, action, _uniform):
-        column, row, tile = action
-        self.put(row, column, tile)
+        *place, tile = action
+        self.put(tuple(reversed(place)), tile)
 
     def cellular(self, action, uniform):
-        cells = [(y, x) for y in range(self.padded_height) for x in range(self.padded_width)]
+        cells = list(self.tiles)
         first = min(int(uniform * len(cells)), len(cells) - 1)
         for i in [*range(first, len(cells)), *range(first)]:
-            self.put(*cells[i], action[i])
+            self.put(cells[i], action[i])
+
+
+def cells_of(level, above=()):
+    """Yields every cell of nested lists with its place, in order."""
+    for i, part in enumerate(level):
+        if isinstance(part, list):
+            yield from cells_of(part, (*above, i))
+        else:
+            yield (*above, i), part
