@@ -151,7 +151,7 @@ def _list_pushes(board, crate_count, mark, only, choices):
 @inline
 def _slot(board, crate_count, region, table, boxes, positions):
     """Returns the hash table's slot that holds the crates AFTER and the player's region, or where they belong."""
-    digest = region + 1
+    digest = int(region) + 1
     for i in range(crate_count):
         digest = ((digest ^ int(board[i, AFTER])) * 1540483477) & 0x7FFFFFFF
         digest ^= digest >> 15
