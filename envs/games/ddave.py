@@ -25,7 +25,7 @@ from envs.kernels.ddave_rules import (
     search,
     step,
 )
-from envs.kernels.taken import NEVER
+from envs.kernels.stop import flag
 from envs.rules import LOST, PLAYING, WON, Rules, Solution, Status
 
 _OPEN_DOOR, _HANGING, _RISING = 7, 8, 9
@@ -144,7 +144,5 @@ class DdaveRules(Rules):
         if state[OUTCOME] != PLAYING:
             return Solution("solved" if state[OUTCOME] == WON else "unsolvable")
         room = stance_room(state.size - HEADER)
-        verdict, actions, nodes = search(
-            np.require(state, np.int32, ("C", "W")), most, NEVER if stop is None else stop, *room
-        )
+        verdict, actions, nodes = search(np.require(state, np.int32, ("C", "W")), most, flag(stop), *room)
         return Solution(_STATUS[verdict], actions, int(nodes))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from envs.errors import UserError
 from envs.kernels import maze_rules
+from envs.kernels.stop import flag
 from envs.rules import PLAYING, WON, Rules, Solution, Status
 
 _FLOOR, _WALL, _PLAYER, _FLAG = range(4)
@@ -15,7 +16,6 @@ _STATUS: dict[int, Status] = {
     maze_rules.UNSOLVABLE: "unsolvable",
     maze_rules.UNKNOWN: "unknown",
 }
-_NEVER = np.zeros(1, np.uint8)
 
 
 def wrong_counts(level: NDArray[np.uint8], things: tuple[tuple[int, str], ...]) -> str | None:
@@ -113,7 +113,7 @@ class MazeRules(Rules):
         if budget is not None and budget < 1:
             raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
         most = self.default_budget if budget is None else budget
-        verdict, actions, nodes = maze_rules.shortest(state, most, _NEVER if stop is None else stop)
+        verdict, actions, nodes = maze_rules.shortest(state, most, flag(stop))
         return Solution(_STATUS[verdict], actions, int(nodes))
 
 

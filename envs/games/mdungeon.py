@@ -25,7 +25,8 @@ from envs.kernels.mdungeon_rules import (
     search,
     step,
 )
-from envs.kernels.taken import NEVER, room, words_for
+from envs.kernels.stop import flag
+from envs.kernels.taken import room, words_for
 from envs.rules import LOST, PLAYING, WON, Rules, Solution, Status
 
 _STATUS: dict[int, Status] = {SOLVED: "solved", UNSOLVABLE: "unsolvable", UNKNOWN: "unknown"}
@@ -139,13 +140,13 @@ class MdungeonRules(Rules):
         state = np.require(state, np.int32, ("C", "W"))
         height, width = int(state[HEIGHT]), int(state[WIDTH])
         door = int(np.flatnonzero(state[HEADER:] == EXIT)[0])
-        flag = NEVER if stop is None else stop
+        told = flag(stop)
         work = (*workspace((1, height, width)), *stance_room(state.size - HEADER))
         verdict, actions, nodes = UNKNOWN, np.zeros(0, np.int64), 0
         most = min(most, _MOST)
         for limit in sorted({min(most, _SMALL), most}):
             memory = room("mdungeon", limit, words_for(height * width))
-            verdict, actions, nodes = search(state, door, limit, flag, *work, *memory)
-            if nodes < limit or flag[0]:
+            verdict, actions, nodes = search(state, door, limit, told, *work, *memory)
+            if nodes < limit or told[0]:
                 break
         return Solution(_STATUS[verdict], actions, int(nodes))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from envs.errors import UserError
 from envs.kernels import voxel_rules
+from envs.kernels.stop import flag
 from envs.kernels.voxel import OPEN, padded_size
 from envs.rules import PLAYING, WON, Rules, Solution
 
@@ -115,6 +116,6 @@ class VoxelRules(Rules):
         if budget is not None and budget < 1:
             raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
         most = self.default_budget if budget is None else budget
-        known, actions, nodes = voxel_rules.shortest(state, most, np.zeros(1, np.uint8) if stop is None else stop)
+        known, actions, nodes = voxel_rules.shortest(state, most, flag(stop))
         statuses = {1: "solved", 0: "unsolvable", -1: "unknown"}
         return Solution(statuses[known], actions, int(nodes))  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from envs.errors import UserError
 from envs.games.maze import wrong_counts
 from envs.kernels import zelda_rules
+from envs.kernels.stop import flag
 from envs.kernels.zelda_rules import (
     DOOR,
     DOOR_CELL,
@@ -33,7 +34,6 @@ from envs.kernels.zelda_rules import (
 )
 from envs.rules import PLAYING, WON, Rules, Solution, Status
 
-_NEVER = np.zeros(1, np.uint8)
 _TILES = ("floor", "wall", "player", "key", "door", "bat", "scorpion", "spider")
 _POSES = (
     *("player-up", "player-down", "player-left", "player-right"),
@@ -170,7 +170,7 @@ class ZeldaRules(Rules):
         if state[OUTCOME] != PLAYING:
             return Solution("solved" if state[OUTCOME] == WON else "unsolvable")
         most = self.default_budget if budget is None else budget
-        verdict, actions, nodes = zelda_rules.search(state, most, _NEVER if stop is None else stop)
+        verdict, actions, nodes = zelda_rules.search(state, most, flag(stop))
         status: Status = "solved"
         if verdict == UNSOLVABLE:
             status = "unsolvable"

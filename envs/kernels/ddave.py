@@ -23,8 +23,9 @@ from envs.kernels.ddave_rules import (
     spread,
 )
 from envs.kernels.grid import count_components, scratch, workspace
+from envs.kernels.stop import NEVER
 from envs.kernels.taken import MOVES as STATE_MOVES
-from envs.kernels.taken import NEVER, NOTE, clear, copy_state, find, is_gone, room, take, words_for
+from envs.kernels.taken import NOTE, clear, copy_state, find, is_gone, room, take, words_for
 
 #: The tiles that regions consist of, as bits.
 PASSABLE = (1 << EMPTY) | (1 << PLAYER) | (1 << EXIT) | (1 << DIAMOND) | (1 << KEY)

@@ -23,7 +23,7 @@ from envs.kernels.ddave_rules import (
 )
 from envs.kernels.draw import draw_next
 from envs.kernels.grid import count_components, scratch, workspace
-from envs.kernels.taken import NEVER
+from envs.kernels.stop import NEVER
 
 #: What a finished level has: moves and jumps of its shortest solution at least, spikes at least, diamonds at most.
 _MOVES, _JUMPS, _SPIKES, _DIAMONDS = 20, 3, 10, 3

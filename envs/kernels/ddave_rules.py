@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from envs.kernels import inline, kernel
+from envs.kernels.stop import stopped
 from envs.rules import LOST, PLAYING, WON
 
 EMPTY, SOLID, PLAYER, EXIT, DIAMOND, KEY, SPIKE = range(7)
@@ -125,7 +126,7 @@ def spread(cells, stride, place, air, has_key, known, queue, budget, stop):
         # Wins are of one layer: another may need fewer jumps until the layer before it is done.
         if won >= 0 and known[stance, MOVES] == known[won, MOVES]:
             break
-        if head >= budget or (head % 1024 == 1023 and stop[0] != 0):
+        if head >= budget or (head % 1024 == 1023 and stopped(stop) != 0):
             return won, head, tail, False
         head += 1
         for action in range(4):

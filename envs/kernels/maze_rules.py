@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.kernels import inline, kernel
 from envs.kernels.grid import flood
+from envs.kernels.stop import stopped
 
 HEIGHT, WIDTH, WALKER, GOAL, HEADER = range(5)
 LEFT = 2
@@ -123,7 +124,7 @@ def shortest(state, budget, stop):
     while distances[start] < 0:
         if head == tail:
             return UNSOLVABLE, np.empty(0, np.int64), head
-        if head >= budget or (head % _LOOK_EVERY == 0 and stop[0] != 0):
+        if head >= budget or (head % _LOOK_EVERY == 0 and stopped(stop) != 0):
             return UNKNOWN, np.empty(0, np.int64), head
         cell = queue[head]
         head += 1

@@ -24,7 +24,8 @@ from envs.kernels.mdungeon_rules import (
     health_after,
     neighbour,
 )
-from envs.kernels.taken import NEVER, NOTE, clear, copy_state, find, is_gone, room, take, words_for
+from envs.kernels.stop import NEVER
+from envs.kernels.taken import NOTE, clear, copy_state, find, is_gone, room, take, words_for
 
 _PASSABLE = 0xFF ^ (1 << SOLID)
 

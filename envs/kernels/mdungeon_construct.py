@@ -27,7 +27,8 @@ from envs.kernels.mdungeon_rules import (
     find_way,
     neighbour,
 )
-from envs.kernels.taken import NEVER, room, words_for
+from envs.kernels.stop import NEVER
+from envs.kernels.taken import room, words_for
 
 #: What a finished level has: moves of its shortest solution at least, and things at most.
 _MOVES, _ENEMIES, _POTIONS, _TREASURES = 20, 6, 2, 3

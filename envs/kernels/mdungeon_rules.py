@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from envs.kernels import inline, kernel
+from envs.kernels.stop import stopped
 from envs.kernels.taken import ACTION, MOVES, NOTE, PARENT, clear, copy_state, find, is_gone, pop, push, take
 from envs.rules import LOST, PLAYING, WON
 
@@ -216,7 +217,7 @@ def _by_memory(cells, stride, things, place, health, distances, most, budget, st
         place, health = states[row, 0] // STANCES, states[row, 0] % STANCES
         if cells[place] == EXIT:
             return row, expanded, True
-        if expanded >= budget or (expanded % 1024 == 1023 and stop[0] != 0):
+        if expanded >= budget or (expanded % 1024 == 1023 and stopped(stop) != 0):
             return np.int64(-1), expanded, False
         expanded += 1
         toll = known[row, NOTE]

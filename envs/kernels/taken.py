@@ -19,9 +19,6 @@ WORD_BITS = 62
 #: that is the search's own.
 MOVES, PARENT, ACTION, NOTE, KNOWN = range(5)
 
-#: The flag of a search that nobody stops. Nothing may be written into it.
-NEVER = np.zeros(1, np.uint8)
-
 #: Every state that is expanded has at most so many others behind it.
 CHILDREN = 4
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from envs.kernels import kernel
+from envs.kernels.stop import stopped
 from envs.kernels.voxel import direction, longest_walk, move, open_level
 
 DEPTH, HEIGHT, WIDTH, WALKER, GOAL, HEADER = range(6)
@@ -82,7 +83,7 @@ def shortest(state, budget, stop):
     while came_by[goal] < 0:
         if head == tail:
             return 0, np.empty(0, np.int64), head
-        if head >= budget or (head % _PATIENCE == 0 and stop[0]):
+        if head >= budget or (head % _PATIENCE == 0 and stopped(stop) != 0):
             return -1, np.empty(0, np.int64), head
         cell = queue[head]
         head += 1

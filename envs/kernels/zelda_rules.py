@@ -15,6 +15,7 @@ import numpy as np
 
 from envs.kernels import inline, kernel
 from envs.kernels.maze_rules import neighbour
+from envs.kernels.stop import stopped
 from envs.rules import LOST, PLAYING, WON
 
 EMPTY, SOLID, PLAYER, KEY, DOOR, BAT, SCORPION, SPIDER, TREASURE = range(9)
@@ -522,8 +523,8 @@ def _explore(ground, player, foretold, maps, budget, stop):
         # A node that was reached sooner later on stands in two stacks; it is expanded from the lower one.
         if nodes[node, _CLOSED]:
             continue
-        stopped = expanded % _LOOK_EVERY == 0 and stop[0] != 0
-        if stopped or expanded >= budget or expanded * cells.size > _MOST_MET or used * nodes.shape[1] > _MOST_WORDS:
+        told = expanded % _LOOK_EVERY == 0 and stopped(stop) != 0
+        if told or expanded >= budget or expanded * cells.size > _MOST_MET or used * nodes.shape[1] > _MOST_WORDS:
             return UNKNOWN, np.empty(0, np.int64), expanded
         nodes[node, _CLOSED] = 1
         expanded += 1
