@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
+from envs.design_actions import Actions
 from envs.design_measures import Measures
 from envs.design_options import (
     at_least,
@@ -69,9 +70,8 @@ RESET_OPTIONS = ("frozen", "levels", "reset_mask", "targets")
 class DesignVectorEnv(VectorEnv):
     """A batch of level-design episodes (Khalifa 2020), made by `gymnasium.make_vec`.
 
-    **Observation**, a dictionary; every part of it is flat, as Stable-Baselines3 expects of parts that are no images:
-
-    Levels of three axes, (depth, height, width), are seen alike, storey by storey.
+    **Observation**, a dictionary; every part of it is flat, as Stable-Baselines3 expects of parts that are no images
+    (levels of three axes are seen storey by storey):
 
     - `map`: uint8 (rows * columns), the tile ids in a window around the cursor, row by row; the id after the last
       tile stands for a cell outside the level. The window is wide enough to show the whole level from everywhere
@@ -266,12 +266,7 @@ class DesignVectorEnv(VectorEnv):
         self.single_observation_space = spaces.Dict(parts)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        if isinstance(self.single_action_space, spaces.Discrete):
-            self._action_shape: tuple[int, ...] = (self.num_envs,)
-            self._action_sizes = np.array([self.single_action_space.n], np.int64)
-        else:
-            self._action_shape = (self.num_envs, len(self.single_action_space.nvec))
-            self._action_sizes = self.single_action_space.nvec.astype(np.int64)
+        self._actions = Actions(self.single_action_space, self.num_envs)
 
     def _make_state(self, wanted: NDArray[np.float64], end_on_success: bool) -> None:
         lanes, metrics = self.num_envs, len(self.metrics)
@@ -575,25 +570,11 @@ class DesignVectorEnv(VectorEnv):
         """Returns valid actions, and readies `_active`, `_uniforms` and `_resting` for their step."""
         if not self._begun:
             raise UserError("Call reset() before the first step().")
-        try:
-            array = np.asarray(actions)
-        except ValueError:
-            raise UserError(
-                f"Actions must be whole numbers of shape {self._action_shape}; the actions given differ in length."
-            ) from None
-        if array.shape != self._action_shape or array.dtype.kind not in "iu":
-            raise UserError(
-                f"Actions must be whole numbers of shape {self._action_shape} in {self._actions_in_words()}; "
-                f"got {array.dtype} of shape {array.shape}."
-            )
-        checked = np.ascontiguousarray(array, np.int64)
-        if not checked.flags.writeable:
-            # The kernels would be compiled anew for an array that is read-only.
-            checked = checked.copy()
+        checked = self._actions.check(actions)
         disabled = self.autoreset_mode is AutoresetMode.DISABLED
         self._resting = prepare(
             checked if checked.ndim == 1 else checked.reshape(-1),
-            self._action_sizes,
+            self._actions.sizes,
             self._done,
             disabled,
             self._streams.states,
@@ -603,21 +584,12 @@ class DesignVectorEnv(VectorEnv):
         if self._resting >= 0:
             return checked
         if self._resting == INVALID:
-            rows = checked.reshape(self.num_envs, -1)
-            lane = int(np.argwhere((rows < 0) | (rows >= self._action_sizes))[0, 0])
-            raise UserError(f"The action of lane {lane}, {array[lane].tolist()}, is not in {self._actions_in_words()}.")
+            raise self._actions.refuse(checked)
         ended = self._done.nonzero()[0].tolist()
         raise UserError(
             f"The episodes of lanes {ended[:8]} have ended: "
             "reset them with reset(options={'reset_mask': mask}) before the next step."
         )
-
-    def _actions_in_words(self) -> str:
-        """Returns the actions of a lane in a few words, however many numbers they have."""
-        sizes = self._action_sizes
-        if len(sizes) <= 3:
-            return str(self.single_action_space)
-        return f"MultiDiscrete, {len(sizes)} numbers below {int(sizes.max())}"
 
 
 def _masked(infos: dict[str, Any], names: Sequence[str], mask: NDArray[np.bool_]) -> dict[str, Any]:
