@@ -36,7 +36,7 @@ from envs.kernels.platform_rules import (
     X,
     Y,
 )
-from envs.kernels.platform_search import EXPANDED, LAST, NODE_FIELDS, REPORT, SOLVED, STATUS, UNSOLVABLE, search, trace
+from envs.kernels.platform_search import EXPANDED, FURTHEST, LAST, NODE_FIELDS, REPORT, SOLVED, STATUS, UNSOLVABLE, count_jumps, search, trace
 from envs.rules import PLAYING, WON, Actor, Rules, Solution, Status
 
 _PLAYER, _STRIDE, _JUMP, _TUBE_TOP, _EARTH = 8, 9, 10, 11, 12
@@ -66,6 +66,32 @@ def search_room(
         np.empty(4096 + 64 * sum(shape), np.int32),
         np.empty((shape[0] + 1) * shape[1], np.int32),
     )
+
+
+
+def play_levels(levels: NDArray[np.uint8], budget: int) -> NDArray[np.float32]:
+    """Has our player run through each level of a batch.
+
+    Args:
+        levels: uint8 (n, height, width).
+        budget: the most states to expand for each level.
+
+    Returns:
+        float32 (n, 3): the jumps of its run, the longest way without one in columns, and the columns that are left to
+        the last one at its furthest point; see `envs.problems.smb`.
+    """
+    height, width = levels.shape[1:]
+    room = search_room((height, width), budget)
+    state = np.empty(HEADER + 4 * height * width, np.int32)
+    report, stop = np.zeros(REPORT, np.int64), np.zeros(1, np.uint8)
+    played = np.empty((len(levels), 3), np.float32)
+    for lane, level in enumerate(levels):
+        played[lane] = 0, width, width
+        if platform_rules.begin(level, state):
+            search(state, budget, stop, True, *room, report)
+            jumps, longest = count_jumps(room[0], report[LAST], width)
+            played[lane] = min(jumps, height * width), longest, width - 1 - report[FURTHEST]
+    return played
 
 
 class PlatformRules(Rules):

@@ -1,0 +1,149 @@
+"""Super Mario Bros.-like platforming: a long level to run and jump through (Khalifa 2020)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.games.smb import PlatformRules, play_levels
+from envs.kernels.platform import measure_levels
+from envs.problem import AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
+
+
+def _cells(shape: Shape) -> tuple[float, float]:
+    return 0, shape[0] * shape[1]
+
+
+def _columns(shape: Shape) -> tuple[float, float]:
+    return 0, shape[1]
+
+
+def _falls(shape: Shape) -> tuple[float, float]:
+    return 0, shape[0] * shape[1] * (shape[0] - 1)
+
+
+def _changes(shape: Shape) -> tuple[float, float]:
+    return 0, shape[0] * (shape[1] - 1) + (shape[0] - 1) * shape[1]
+
+
+class Platformer(Problem):
+    """The smb problem of gym-pcgrl, played by our own rules.
+
+    jumps, jumps-dist and dist-win are measured on our player's run: the one that wins, or where the player finds none
+    within `budget` states, the one that got furthest to the right. Where a bound on how far any play gets ends before
+    the last column, the player makes for the furthest column within it. A level that cannot be started has no jumps, and
+    jumps-dist and dist-win are its width.
+    """
+
+    fewest_jumps: ClassVar[int] = 20
+    #: The most states that the player expands for one level: all but a few random start levels take a tenth of it.
+    budget: ClassVar[int] = 4_000
+
+    def measure(self, levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Returns the eight metrics, float32 (n, 8)."""
+        measured = self.measure_static(levels)
+        measured[:, 5:] = play_levels(levels, self.budget)
+        return measured
+
+    def measure_static(self, levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Returns the eight metrics, float32 (n, 8), of which the last three are 0 instead of played for."""
+        measured = np.zeros((len(levels), 8), np.float32)
+        measure_levels(levels, measured)
+        return measured
+
+    def succeeded(self, metrics: NDArray[np.float32], start_metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Our player gets to the right end; nothing else is asked."""
+        return metrics[:, 7] <= 0
+
+    def playable(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Our player gets to the right end."""
+        return metrics[:, 7] <= 0
+
+
+PROBLEM = Platformer(
+    name="smb",
+    description="a side-scrolling course with enemies, tubes and much to jump over, that can be run to its end",
+    tiles=(
+        Tile("empty", "-", (146, 202, 238), "sky"),
+        Tile("solid", "X", (150, 102, 62), "ground"),
+        Tile("enemy", "E", (142, 76, 132), "beetle"),
+        Tile("brick", "S", (204, 108, 74), "brick"),
+        Tile("question", "?", (244, 186, 62), "question"),
+        Tile("coin", "o", (250, 220, 90), "coin"),
+        Tile("tube", "T", (70, 168, 96), "tube"),
+    ),
+    default_shape=(14, 114),
+    # The published shares are 0.75, 0.1, 0.01, 0.04, 0.01, 0.02 and 0.02, which are divided by their sum.
+    start_probabilities=tuple(share / 95 for share in (75, 10, 1, 4, 1, 2, 2)),
+    smallest_shape=(6, 12),
+    metrics=(
+        Metric("dist-floor", 2, (0, 0), _falls, "cells between enemies and the floor below them, together"),
+        Metric("disjoint-tubes", 1, (0, 0), _cells, "tube tiles with exactly one tube tile beside them"),
+        Metric("enemies", 1, (10, 30), _cells, "enemy tiles"),
+        Metric("empty", 1, (900, np.inf), _cells, "empty tiles"),
+        # The published target is 0, which only a level of one tile meets.
+        Metric("noise", 4, AS_SMALL_AS_POSSIBLE, _changes, "neighbouring tiles that differ"),
+        Metric("jumps", 2, (20, np.inf), _cells, "jumps in our player's run", play=True),
+        # The published target is 0, which no level meets.
+        Metric(
+            "jumps-dist",
+            2,
+            AS_SMALL_AS_POSSIBLE,
+            _columns,
+            "columns between two jumps in our player's run, or before the first or after the last, at most",
+            play=True,
+        ),
+        Metric(
+            "dist-win",
+            5,
+            (0, 0),
+            _columns,
+            "columns between the furthest point of our player's run and the right end",
+            play=True,
+        ),
+    ),
+    rules=PlatformRules(),
+    examples=(
+        Example(
+            ("------------", "------------", "------------", "------------", "------------", "XXXXXXXXXXXX"),
+            {
+                "dist-floor": 0,
+                "disjoint-tubes": 0,
+                "enemies": 0,
+                "empty": 60,
+                "noise": 12,
+                "jumps": 0,
+                "jumps-dist": 12,
+                "dist-win": 0,
+            },
+            "solved",
+            "a flat run",
+        ),
+        Example(
+            ("------------", "------------", "-------E----", "------X-----", "-----TXTT--E", "XXXXXXXXX---"),
+            {"dist-floor": 7, "disjoint-tubes": 2, "enemies": 2, "empty": 54, "noise": 29, "jumps": 1, "dist-win": 0},
+            "solved",
+            "a step of two, and enemies that fall past a tube, which is no floor to the metric, and out of the level",
+        ),
+        Example(
+            ("-----X------", "-----X------", "-----X------", "-----X------", "-----X------", "XXXXXXXXXXXX"),
+            {"noise": 21, "jumps": 0, "jumps-dist": 12, "dist-win": 7},
+            "unsolvable",
+            "what reaches the top row cannot be jumped over",
+        ),
+        Example(
+            ("-" * 20, "-" * 20, "-" * 20, "-" * 20, "-" * 20, "XXX" + "-" * 15 + "XX"),
+            {"empty": 115, "noise": 7},
+            "unsolvable",
+            "a pit of fifteen columns is wider than the longest jump",
+        ),
+        Example(
+            ("------------", "------------", "------------", "------------", "------------", "---XXXXXXXXX"),
+            {"jumps": 0, "jumps-dist": 12, "dist-win": 12},
+            "unsolvable",
+            "nowhere to start: there is no place to stand in the first three columns",
+        ),
+    ),
+)
