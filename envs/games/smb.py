@@ -36,7 +36,19 @@ from envs.kernels.platform_rules import (
     X,
     Y,
 )
-from envs.kernels.platform_search import EXPANDED, FURTHEST, LAST, NODE_FIELDS, REPORT, SOLVED, STATUS, UNSOLVABLE, count_jumps, search, trace
+from envs.kernels.platform_search import (
+    EXPANDED,
+    FURTHEST,
+    LAST,
+    NODE_FIELDS,
+    REPORT,
+    SOLVED,
+    STATUS,
+    UNSOLVABLE,
+    count_jumps,
+    search,
+    trace,
+)
 from envs.rules import PLAYING, WON, Actor, Rules, Solution, Status
 
 _PLAYER, _STRIDE, _JUMP, _TUBE_TOP, _EARTH = 8, 9, 10, 11, 12
@@ -46,7 +58,9 @@ _NODES_EACH = 9
 
 def search_room(
     shape: tuple[int, int], budget: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+) -> tuple[
+    NDArray[np.int32], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]
+]:
     """Returns the memory of a search; the system gives out most of it only as it is used.
 
     Args:
@@ -66,7 +80,6 @@ def search_room(
         np.empty(4096 + 64 * sum(shape), np.int32),
         np.empty((shape[0] + 1) * shape[1], np.int32),
     )
-
 
 
 def play_levels(levels: NDArray[np.uint8], budget: int) -> NDArray[np.float32]:
@@ -133,8 +146,6 @@ class PlatformRules(Rules):
     }
     ticks_per_second = 30
     senses = 7
-    #: Enough for the hardest of the fifteen levels of the game's own that the Video Game Level Corpus has.
-    default_budget = 400_000
     description = (
         "Get to the right end. Hold jump to jump higher, hold run to go faster and jump further. "
         "Jump on what walks; its touch is the end, and so is a fall out of the level."
@@ -169,9 +180,7 @@ class PlatformRules(Rules):
             UserError: there is no action of that number.
         """
         if not 0 <= action < len(self.actions):
-            raise UserError(
-                f"Action {action} is not one of 0 to {len(self.actions) - 1} ({', '.join(self.actions)})."
-            )
+            raise UserError(f"Action {action} is not one of 0 to {len(self.actions) - 1} ({', '.join(self.actions)}).")
         after = np.empty_like(state)
         platform_rules.step(state, action, after)
         return after
@@ -225,9 +234,7 @@ class PlatformRules(Rules):
         enemies = state[HEADER + height * width :].reshape(-1, 3)[: state[ENEMIES]]
         for x, y, motion in enemies.tolist():
             if motion != GONE:
-                actors.append(
-                    Actor(2, (y + ENEMY_HEIGHT) / TILE - 1, (x + ENEMY_WIDTH / 2) / TILE - 0.5, motion == 1)
-                )
+                actors.append(Actor(2, (y + ENEMY_HEIGHT) / TILE - 1, (x + ENEMY_WIDTH / 2) / TILE - 0.5, motion == 1))
         return actors
 
     def sense(self, state: NDArray[np.int32]) -> NDArray[np.float32]:

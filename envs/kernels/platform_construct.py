@@ -8,7 +8,7 @@ from envs.kernels.platform_rules import BRICK, COIN, EMPTY, ENEMY, QUESTION, SOL
 
 # What a beat asks of the player.
 _FLAT, _ISLANDS, _TUBE_BEAT, _STEP, _PILLAR = range(5)
-#: The columns left free of trouble at both ends.
+#: The most columns left free of trouble at both ends.
 _MARGIN = 4
 
 
@@ -38,7 +38,7 @@ def _flat(level, state, column, length, floor):
     """Level ground with an enemy on it, and at times a row of blocks or coins above; returns the stream's state."""
     for x in range(column, column + length):
         _ground(level, x, floor)
-    state, enemies = _whole(state, 0, 1)
+    state, enemies = _whole(state, 0, 3)
     if enemies:
         state, at = _whole(state, column + 1, column + length - 1)
         _put(level, floor - 1, at, ENEMY)
@@ -60,14 +60,15 @@ def _fill(level, state, lively):
     for row in range(height):
         for column in range(width):
             level[row, column] = EMPTY
+    margin = min(_MARGIN, width // 6)
     lowest = height - 1
     highest = max(height // 2, 3)
     floor = height - 2 if height > 6 else height - 1
-    for column in range(min(_MARGIN, width)):
+    for column in range(margin):
         _ground(level, column, floor)
-    column = _MARGIN
-    while column < width - _MARGIN:
-        left = width - _MARGIN - column
+    column = margin
+    while column < width - margin:
+        left = width - margin - column
         state, uniform = draw_next(state)
         state, kind = _whole(state, _ISLANDS, _PILLAR)
         if uniform >= lively or left < 7:
@@ -89,7 +90,7 @@ def _fill(level, state, lively):
             for i in range(length):
                 _ground(level, column + gap + i, floor)
             state, enemies = _whole(state, 0, 3)
-            if enemies == 0 and length == 3:
+            if enemies < 3 and length == 3:
                 _put(level, floor - 1, column + gap + 1, ENEMY)
             column += gap + length
         elif kind == _TUBE_BEAT:
@@ -100,7 +101,7 @@ def _fill(level, state, lively):
                 _ground(level, column + i, floor)
             for i in range(tall):
                 _put(level, floor - 1 - i, column + before, TUBE)
-            state, enemies = _whole(state, 0, 1)
+            state, enemies = _whole(state, 0, 3)
             if enemies:
                 _put(level, floor - 1, column + before + after, ENEMY)
             column += before + 1 + after
@@ -118,8 +119,11 @@ def _fill(level, state, lively):
             for i in range(before + 1 + after):
                 _ground(level, column + i, floor)
             _ground(level, column + before, max(floor - tall, 2))
+            state, enemies = _whole(state, 0, 2)
+            if enemies:
+                _put(level, floor - 1, column + before + after, ENEMY)
             column += before + 1 + after
-    for column in range(max(width - _MARGIN, 0), width):
+    for column in range(width - margin, width):
         for row in range(height):
             level[row, column] = EMPTY
         _ground(level, column, floor)

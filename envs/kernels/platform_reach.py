@@ -173,9 +173,7 @@ def _launch_from_enemy(route, launches, count):
 
 @inline
 def _within(launches, number, row, column):
-    return (
-        launches[number, 1] <= row <= launches[number, 2] and launches[number, 3] <= column <= launches[number, 4]
-    )
+    return launches[number, 1] <= row <= launches[number, 2] and launches[number, 3] <= column <= launches[number, 4]
 
 
 @inline

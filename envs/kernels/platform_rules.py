@@ -201,9 +201,7 @@ def stomps(before, y, enemy_y):
 def on_block(width, bumped, enemy_x, enemy_y):
     """Tells whether an enemy stands on the cell that a head bumps."""
     left = (bumped % width) * TILE
-    return (
-        enemy_y + ENEMY_HEIGHT == (bumped // width) * TILE and enemy_x < left + TILE and left < enemy_x + ENEMY_WIDTH
-    )
+    return enemy_y + ENEMY_HEIGHT == (bumped // width) * TILE and enemy_x < left + TILE and left < enemy_x + ENEMY_WIDTH
 
 
 @inline

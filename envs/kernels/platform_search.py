@@ -48,15 +48,17 @@ STATUS, LAST, EXPANDED, FURTHEST, BOUND = range(5)
 REPORT = 5
 
 # The fields of a node; its parent, and the action that led here for so many ticks; the node below it in its bucket.
-_X, _Y, _SPEED_X, _SPEED_Y, _GROUND, _HELD, TICK, _COST, PARENT, ACTION, TICKS, JUMPED, _KILLS, _BELOW, _SLOT = range(15)
+_X, _Y, _SPEED_X, _SPEED_Y, _GROUND, _HELD, TICK, _COST, PARENT, ACTION, TICKS, JUMPED, _KILLS, _BELOW, _SLOT = range(
+    15
+)
 NODE_FIELDS = 15
 
 #: How long the player mostly holds an action.
-_HOLD = 4
+_HOLD = 6
 #: A jump costs as much as so many ticks, so that the player jumps for a reason.
 _JUMP_COST = 3
 #: How much more the way ahead counts than the way behind, in halves.
-_GREED = 3
+_GREED = 12
 #: The actions tried, the most promising last: wait, left+run, left+run+jump, jump, right, right+jump, right+run+jump,
 #: right+run.
 _TRIED = np.array([0, 8, 9, 3, 2, 4, 7, 6], np.int64)
@@ -231,10 +233,10 @@ def _live(ground_tiles, nodes, node, action, ticks, enemies, kills, kill_count, 
 @inline
 def _key(nodes, node, timed):
     """Returns what a node is known by: its place and speed in steps, and, if enemies shall be waited for, its time."""
-    key = np.int64(nodes[node, _X]) >> 5
-    key = key << 10 | ((np.int64(nodes[node, _Y]) >> 5) + 256) & 1023
-    key = key << 4 | ((np.int64(nodes[node, _SPEED_X]) + 128) >> 4)
-    key = key << 4 | ((np.int64(nodes[node, _SPEED_Y]) + 256) >> 5)
+    key = np.int64(nodes[node, _X]) >> 6
+    key = key << 10 | ((np.int64(nodes[node, _Y]) >> 6) + 256) & 1023
+    key = key << 4 | ((np.int64(nodes[node, _SPEED_X]) + 128) >> 5)
+    key = key << 4 | ((np.int64(nodes[node, _SPEED_Y]) + 256) >> 6)
     key = key << 2 | np.int64(nodes[node, _GROUND]) << 1 | np.int64(nodes[node, _HELD])
     if timed:
         key = key << 10 | (np.int64(nodes[node, TICK]) >> 4) & 1023
@@ -256,7 +258,7 @@ def _explore(ground_tiles, enemies, target, budget, timed, stop, scratch, report
     nodes[0, _SLOT] = slot
     nodes[0, _BELOW] = -1
     tops[0] = 0
-    least = 3 * _ticks_ahead(ways, height, width, np.int64(nodes[0, _X]), np.int64(nodes[0, _Y]), target)
+    least = _GREED * _ticks_ahead(ways, height, width, np.int64(nodes[0, _X]), np.int64(nodes[0, _Y]), target)
     least = least // 2
     lowest = 0
     best = 0
@@ -366,7 +368,7 @@ def search(state, budget, stop, anyway, nodes, keys, owners, kills, tops, ways, 
         _ways(ground_tiles, bound, ways, np.empty(ways.size, np.int32))
         # The second time, an enemy must perhaps be waited for: then the time counts as well.
         for timed in range(2 if count else 1):
-            most = budget // 2 if timed < min(count, 1) else budget - report[EXPANDED]
+            most = 3 * budget // 4 if timed < min(count, 1) else budget - report[EXPANDED]
             arrived = _explore(
                 ground_tiles,
                 (routes, firsts, filed),
