@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import json
 import os
 import threading
@@ -137,7 +138,7 @@ def test_holding_jump_longer_jumps_higher_and_running_jumps_highest():
     assert 5 <= (ground - peak((RUN, 25), (RUN_JUMP, 20))) / 256 < 6
     # Holding on does not jump again; pressing anew does.
     took_off = [int(state[physics.Y]) < ground for state in held(level, (JUMP, 60))]
-    assert sum(a and not b for a, b in zip(took_off, took_off[1:], strict=False)) == 1
+    assert sum(a and not b for a, b in itertools.pairwise(took_off)) == 1
 
 
 def test_a_stomp_squashes_and_bounces_and_a_touch_loses():

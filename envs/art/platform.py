@@ -1,4 +1,4 @@
-"""A platformer's world: sky, grassy ground, bricks, tubes, coins, a beetle that walks and the runner who jumps on it."""
+"""A platformer's world: sky, grass, bricks, tubes, coins, a beetle that walks and the runner who jumps on it."""
 
 from __future__ import annotations
 
@@ -79,9 +79,11 @@ def used_block(pen: Pen) -> None:
     _block(pen, (158, 126, 96))
 
 
-@drawing("coin")
+@drawing("coin", outline=False, shadow=False)
 def coin(pen: Pen) -> None:
-    """A coin on edge."""
+    """A coin in the air."""
+    pen.paint(pen.box(-1, -1, 33, 33), SKY, relief=0.0)
+    pen.paint(pen.ellipse(16, 16, 8.4, 11.4), OUTLINE, relief=0.0)
     pen.paint(pen.ellipse(16, 16, 7.4, 10.4), GOLD, relief=0.6, depth=1.6)
     pen.paint(pen.ellipse(16, 16, 4.4, 7.2), (255, 236, 140), relief=-0.3, depth=0.9)
     pen.paint(pen.box(14.8, 11.4, 17.2, 20.6, 1.0), (214, 152, 50), relief=0.0)
@@ -94,25 +96,34 @@ def _pipe(pen: Pen, left: float, right: float, top: float, bottom: float) -> Non
     pen.paint(pen.box(right - 7, top, right - 1.2, bottom), (44, 116, 84), relief=0.0, alpha=0.8)
 
 
-@drawing("tube", outline=False)
+@drawing("tube", outline=False, shadow=False)
 def tube(pen: Pen) -> None:
     """A piece of a tube."""
+    pen.paint(pen.box(-1, -1, 33, 33), SKY, relief=0.0)
     _pipe(pen, 3, 29, -1, 33)
 
 
-@drawing("tube-top", outline=False)
+@drawing("tube-top", outline=False, shadow=False)
 def tube_top(pen: Pen) -> None:
     """The upper end of a tube, with its rim."""
+    pen.paint(pen.box(-1, -1, 33, 33), SKY, relief=0.0)
     _pipe(pen, 3, 29, 11, 33)
     pen.paint(pen.box(0.4, 0.6, 31.6, 12.8, 1.6), OUTLINE, relief=0.0)
     with pen.layer():
         _pipe(pen, 0.8, 31.2, 1.8, 11.6)
 
 
+@drawing("beetle-waiting", outline=False, shadow=False)
+def beetle_waiting(pen: Pen) -> None:
+    """A beetle where a level places it, with the sky behind."""
+    pen.paint(pen.box(-1, -1, 33, 33), SKY, relief=0.0)
+    beetle(pen)
+
+
 @drawing("beetle")
 def beetle(pen: Pen) -> None:
     """A stout beetle that walks to the left."""
-    for x in (9, 16, 23):
+    for x in (9.0, 16.0, 23.0):
         pen.paint(pen.stroke([(x, 25), (x - 2, 30)], 2.6), (66, 44, 74), relief=0.3)
     pen.paint(pen.ellipse(17.6, 19.4, 12, 9.6) & pen.box(0, 0, 32, 27), SHELL, relief=0.6, depth=2.6)
     pen.paint(pen.stroke([(19, 10.4), (20.4, 26.4)], 1.2), (96, 46, 104), relief=0.0)

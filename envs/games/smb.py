@@ -51,7 +51,7 @@ from envs.kernels.platform_search import (
 )
 from envs.rules import PLAYING, WON, Actor, Rules, Solution, Status
 
-_PLAYER, _STRIDE, _JUMP, _TUBE_TOP, _EARTH = 8, 9, 10, 11, 12
+_PLAYER, _STRIDE, _JUMP, _TUBE_TOP, _GRASS, _BEETLE = 8, 9, 10, 11, 12, 13
 #: Room for so many nodes for each one that is expanded; a few more are never made.
 _NODES_EACH = 9
 
@@ -123,7 +123,7 @@ class PlatformRules(Rules):
     units of 1/256 tile, 30 ticks a second; `envs.kernels.platform_rules` has the constants.
 
     **Blocks.** A head bumps the block above: a question block gives a coin, once, and any brick or block throws off
-    what walks on it. Bricks do not break, so that where one can stand never changes. Coins are there to be taken;
+    what walks on it. Bricks do not break, so that where one can stand never changes. Coins are there to take;
     nothing depends on them.
 
     **Enemies** fall to the ground below where they are placed, then walk left, and turn round at walls and ledges. They
@@ -151,8 +151,8 @@ class PlatformRules(Rules):
         "Jump on what walks; its touch is the end, and so is a fall out of the level."
     )
     sprites = (
-        *("sky", "ground", "beetle", "brick", "question", "coin", "tube", "used-block"),
-        *("runner", "runner-stride", "runner-jump", "tube-top", "earth"),
+        *("sky", "earth", "beetle-waiting", "brick", "question", "coin", "tube", "used-block"),
+        *("runner", "runner-stride", "runner-jump", "tube-top", "ground", "beetle"),
     )
 
     def problem_with(self, level: NDArray[np.uint8]) -> str | None:
@@ -210,8 +210,8 @@ class PlatformRules(Rules):
         board = state[HEADER : HEADER + height * width].astype(np.uint8).reshape(height, width)
         # Grass grows on ground that is open above, and a tube has a rim.
         covered = np.vstack([np.zeros((1, width), bool), board[:-1] == board[1:]])
-        below = np.where(board == SOLID, _EARTH, board).astype(np.uint8)
-        shown = np.where(covered, below, np.where(board == TUBE, _TUBE_TOP, board)).astype(np.uint8)
+        tops = np.where(board == TUBE, _TUBE_TOP, np.where(board == SOLID, _GRASS, board))
+        shown = np.where(covered, board, tops).astype(np.uint8)
         if bumps and state[BUMP_LEFT] > 0:
             shown.ravel()[state[BUMPED]] = 0
         return shown
@@ -234,7 +234,9 @@ class PlatformRules(Rules):
         enemies = state[HEADER + height * width :].reshape(-1, 3)[: state[ENEMIES]]
         for x, y, motion in enemies.tolist():
             if motion != GONE:
-                actors.append(Actor(2, (y + ENEMY_HEIGHT) / TILE - 1, (x + ENEMY_WIDTH / 2) / TILE - 0.5, motion == 1))
+                actors.append(
+                    Actor(_BEETLE, (y + ENEMY_HEIGHT) / TILE - 1, (x + ENEMY_WIDTH / 2) / TILE - 0.5, motion == 1)
+                )
         return actors
 
     def sense(self, state: NDArray[np.int32]) -> NDArray[np.float32]:

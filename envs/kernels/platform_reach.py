@@ -11,7 +11,6 @@ from envs.kernels.platform_rules import (
     ENEMY_WIDTH,
     FALL_SPEED,
     FALLING,
-    GONE,
     GRAVITY,
     HELD_GRAVITY,
     JUMP_SPEED,

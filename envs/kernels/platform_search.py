@@ -8,7 +8,6 @@ from envs.kernels import inline, kernel
 from envs.kernels.platform_reach import (
     ENEMY_FIELDS,
     FALL_X,
-    FLOOR_Y,
     LEFTMOST,
     STEPS,
     enemy_place,
@@ -171,7 +170,7 @@ def _live(ground_tiles, nodes, node, action, ticks, enemies, kills, kill_count, 
     Returns:
         0 alive, 1 arrived, 2 dead; and the new number of kills.
     """
-    tiles, height, width = ground_tiles
+    _, height, width = ground_tiles
     routes, firsts, filed = enemies
     x, y = np.int64(nodes[node, _X]), np.int64(nodes[node, _Y])
     speed_x, speed_y = np.int64(nodes[node, _SPEED_X]), np.int64(nodes[node, _SPEED_Y])
@@ -247,7 +246,7 @@ def _key(nodes, node, timed):
 def _explore(ground_tiles, enemies, target, budget, timed, stop, scratch, report):
     """Searches from node 0 for a way to the target column; fills in the report and tells whether there is one."""
     nodes, keys, owners, kills, tops, ways = scratch
-    tiles, height, width = ground_tiles
+    _, height, width = ground_tiles
     for i in range(tops.size):
         tops[i] = -1
     used = np.int64(1)

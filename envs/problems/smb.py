@@ -35,8 +35,8 @@ class Platformer(Problem):
 
     jumps, jumps-dist and dist-win are measured on our player's run: the one that wins, or where the player finds none
     within `budget` states, the one that got furthest to the right. Where a bound on how far any play gets ends before
-    the last column, the player makes for the furthest column within it. A level that cannot be started has no jumps, and
-    jumps-dist and dist-win are its width.
+    the last column, the player makes for the furthest column within it. A level that cannot be started has no jumps,
+    and jumps-dist and dist-win are its width.
     """
 
     #: The most states that the player expands for one level; it gets through most random start levels.
@@ -114,8 +114,8 @@ PROBLEM = Platformer(
     description="a side-scrolling course with enemies, tubes and much to jump over, that can be run to its end",
     tiles=(
         Tile("empty", "-", (146, 202, 238), "sky"),
-        Tile("solid", "X", (150, 102, 62), "ground"),
-        Tile("enemy", "E", (142, 76, 132), "beetle"),
+        Tile("solid", "X", (150, 102, 62), "earth"),
+        Tile("enemy", "E", (142, 76, 132), "beetle-waiting"),
         Tile("brick", "S", (204, 108, 74), "brick"),
         Tile("question", "?", (244, 186, 62), "question"),
         Tile("coin", "o", (250, 220, 90), "coin"),
@@ -161,8 +161,6 @@ PROBLEM = Platformer(
                 "enemies": 0,
                 "empty": 60,
                 "noise": 12,
-                "jumps": 0,
-                "jumps-dist": 12,
                 "dist-win": 0,
             },
             "solved",
@@ -170,7 +168,7 @@ PROBLEM = Platformer(
         ),
         Example(
             ("------------", "------------", "-------E----", "------X-----", "-----TXTT--E", "XXXXXXXXX---"),
-            {"dist-floor": 7, "disjoint-tubes": 2, "enemies": 2, "empty": 56, "noise": 26, "jumps": 1, "dist-win": 0},
+            {"dist-floor": 7, "disjoint-tubes": 2, "enemies": 2, "empty": 56, "noise": 26, "dist-win": 0},
             "solved",
             "a step of two, and enemies that fall past a tube, which is no floor to the metric, and out of the level",
         ),
