@@ -3,8 +3,8 @@
     python benchmarks/platformer.py --levels "../shared/data/TheVGLC/Super Mario Bros/Processed"
     python benchmarks/platformer.py
 
-Each level of the Video Game Level Corpus is solved as it is, with a full-height wall in its middle, and with a pit of 24
-columns there; the last two must not be solved. Seconds are those of the solver alone, in one thread; compilation is
+Each level of the Video Game Level Corpus is solved as it is, with a full-height wall in its middle, and with a pit of
+24 columns there; the last two must not be solved. Seconds are those of the solver alone, in one thread; compilation is
 reported apart. Levels measured in a second are the median of five repeats.
 """
 

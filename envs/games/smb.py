@@ -126,9 +126,9 @@ class PlatformRules(Rules):
     what walks on it. Bricks do not break, so that where one can stand never changes. Coins are there to take;
     nothing depends on them.
 
-    **Enemies** fall to the ground below where they are placed, then walk left, and turn round at walls and ledges. They
-    take no notice of the player or of each other. Coming down on one, with the feet above its middle before, squashes it
-    and bounces the player up; any other touch loses, and so does falling out of the level.
+    **Enemies** fall to the ground below where they are placed, then walk left, and turn round at walls and ledges.
+    They take no notice of the player or of each other. Coming down on one, with the feet above its middle before,
+    squashes it and bounces the player up; any other touch loses, and so does falling out of the level.
 
     **One tick**, in this order: the player's speeds change, it moves sideways and then up or down and may bump a block;
     enemies move; coins are taken; enemies are touched; the game is lost or won.
@@ -263,9 +263,9 @@ class PlatformRules(Rules):
     ) -> Solution:
         """Finds a quick way to the last column by A* over the game's own physics.
 
-        A level is proven unsolvable where a bound on how far any play gets, `platform_reach.reach`, ends before the last
-        column: at a wall higher than every jump, or a pit wider. What the search does not find is "unknown": it takes
-        states that are all but equal for equal.
+        A level is proven unsolvable where a bound on how far any play gets, `platform_reach.reach`, ends before the
+        last column: at a wall higher than every jump, or a pit wider. What the search does not find is "unknown", for
+        it takes states that are all but equal for equal.
 
         Args:
             state: int32 (n,), as `start` and `step` return it.

@@ -15,8 +15,8 @@ def measure_levels(levels, measured):
 
     Args:
         levels: uint8 (n, height, width).
-        measured: float32 (n, at least 5), written: the sum of the cells between each enemy and the first solid, brick or
-            question block below it, height - 1 for one above none; tubes with exactly one tube beside them; enemies;
+        measured: float32 (n, at least 5), written: the sum of the cells between each enemy and the first solid, brick
+            or question block below it, height - 1 for one above none; tubes with exactly one tube beside them; enemies;
             empty cells; neighbours, side by side or one above the other, that differ.
     """
     count, height, width = levels.shape

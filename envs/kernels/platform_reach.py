@@ -90,7 +90,7 @@ def foresee(ground_tiles, x, y, motion, route):
 
 @inline
 def enemy_place(route, ticks, height):
-    """Returns where an enemy is after so many ticks, x and y; a y of the level's height or more says that it is gone."""
+    """Returns where an enemy is after so many ticks, x and y; it is gone where y is the level's height or more."""
     if ticks < route[LANDS]:
         return route[FALL_X], route[FALL_Y] + fallen(route[FALLEN] + ticks) - fallen(route[FALLEN])
     if route[FLOOR_Y] >= height * TILE:

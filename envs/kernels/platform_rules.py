@@ -321,12 +321,12 @@ def step(state, action, after):
     for i in range(state[ENEMIES]):
         enemy_x, enemy_y, motion = np.int64(enemies[3 * i]), np.int64(enemies[3 * i + 1]), np.int64(enemies[3 * i + 2])
         if bumped >= 0 and motion != GONE and on_block(width, bumped, enemy_x, enemy_y):
-            motion = GONE
+            motion = np.int64(GONE)
         enemy_x, enemy_y, motion = move_enemy(ground_tiles, enemy_x, enemy_y, motion)
         if motion != GONE and touches(x, y, enemy_x, enemy_y):
             if stomps(before, y, enemy_y):
                 stomped = True
-                motion = GONE
+                motion = np.int64(GONE)
             else:
                 struck = True
         enemies[3 * i], enemies[3 * i + 1], enemies[3 * i + 2] = enemy_x, enemy_y, motion

@@ -86,7 +86,7 @@ def _ways(ground_tiles, target, ways, queue):
             tail += 1
     head = 0
     while head < tail:
-        cell = np.int64(queue[head])
+        cell = int(queue[head])
         head += 1
         row, column = cell // width - 1, cell % width
         for next_row in range(max(row - 1, -1), min(row + 1, height - 1) + 1):
@@ -214,7 +214,7 @@ def _live(ground_tiles, nodes, node, action, ticks, enemies, kills, kill_count, 
                 kill_count += 1
         link = fresh
         if stomped:
-            speed_y, ground = -BOUNCE_SPEED, 0
+            speed_y, ground = np.int64(-BOUNCE_SPEED), np.int64(0)
         if y >= height * TILE:
             return 2, kill_count
         if column >= target:
@@ -260,8 +260,8 @@ def _explore(ground_tiles, enemies, target, budget, timed, stop, scratch, report
     least = _GREED * _ticks_ahead(ways, height, width, np.int64(nodes[0, _X]), np.int64(nodes[0, _Y]), target)
     least = least // 2
     lowest = 0
-    best = 0
-    furthest = middle_column(np.int64(nodes[0, _X]))
+    best = np.int64(0)
+    furthest = np.int64(middle_column(np.int64(nodes[0, _X])))
     expanded = 0
     arrived = False
     while lowest < tops.size and not arrived:
@@ -287,7 +287,7 @@ def _explore(ground_tiles, enemies, target, budget, timed, stop, scratch, report
             column = middle_column(np.int64(nodes[used, _X]))
             if outcome == 1 or column > furthest:
                 furthest = column
-                best = used
+                best = np.int64(used)
             key = _key(nodes, used, timed)
             slot = _slot(keys, key)
             if outcome == 1:
@@ -312,8 +312,8 @@ def _explore(ground_tiles, enemies, target, budget, timed, stop, scratch, report
                 tops[total] = used
                 lowest = min(lowest, total)
             used += 1
-    for node in range(used):
-        keys[nodes[node, _SLOT]] = 0
+    for made in range(used):
+        keys[nodes[made, _SLOT]] = 0
     report[LAST], report[FURTHEST] = best, furthest
     report[EXPANDED] += expanded
     return arrived

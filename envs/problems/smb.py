@@ -40,7 +40,7 @@ class Platformer(Problem):
     """
 
     #: The most states that the player expands for one level; it gets through most random start levels.
-    budget: ClassVar[int] = 10_000
+    budget: ClassVar[int] = 5_000
     #: How often `construct` draws a level anew before it takes one that misses a target.
     most_drafts: ClassVar[int] = 60
 
@@ -153,6 +153,12 @@ PROBLEM = Platformer(
     ),
     rules=PlatformRules(),
     examples=(
+        Example(
+            ("-" * 114,) * 12 + (("X" * 8 + "---" + "X" * 8) * 6,) * 2,
+            {"dist-floor": 0, "disjoint-tubes": 0, "enemies": 0, "empty": 1404, "noise": 120, "dist-win": 0},
+            "solved",
+            "six pits of three columns",
+        ),
         Example(
             ("------------", "------------", "------------", "------------", "------------", "XXXXXXXXXXXX"),
             {
