@@ -257,8 +257,6 @@ def _explore(ground_tiles, enemies, target, budget, timed, stop, scratch, report
     nodes[0, _SLOT] = slot
     nodes[0, _BELOW] = -1
     tops[0] = 0
-    least = _GREED * _ticks_ahead(ways, height, width, np.int64(nodes[0, _X]), np.int64(nodes[0, _Y]), target)
-    least = least // 2
     lowest = 0
     best = np.int64(0)
     furthest = np.int64(middle_column(np.int64(nodes[0, _X])))
@@ -306,11 +304,10 @@ def _explore(ground_tiles, enemies, target, budget, timed, stop, scratch, report
             owners[slot] = used
             nodes[used, _SLOT] = slot
             ahead = _ticks_ahead(ways, height, width, np.int64(nodes[used, _X]), np.int64(nodes[used, _Y]), target)
-            total = max(np.int64(nodes[used, _COST]) + _GREED * ahead // 2 - least, 0)
-            if total < tops.size:
-                nodes[used, _BELOW] = tops[total]
-                tops[total] = used
-                lowest = min(lowest, total)
+            total = min(np.int64(nodes[used, _COST]) + _GREED * ahead // 2, tops.size - 1)
+            nodes[used, _BELOW] = tops[total]
+            tops[total] = used
+            lowest = min(lowest, total)
             used += 1
     for made in range(used):
         keys[nodes[made, _SLOT]] = 0
