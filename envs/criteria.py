@@ -55,7 +55,7 @@ class Criteria(ABC):
         tiles: for each tile of our problem, in order, its name and the benchmark's tile that it stands for.
         baselines: what the benchmark's own searches reached.
         options: what a level-design environment that trains for these criteria is given besides the problem and the
-            shape: targets and weights of the problem's metrics.
+            shape: `targets` of the problem's metrics, and where need be `weights`.
     """
 
     name: str
@@ -127,9 +127,20 @@ class Criteria(ABC):
         """Returns, for levels of a shape, the least value of each control parameter and one more than the greatest."""
 
     def sample_controls(self, count: int, seed: int = 0, shape: Shape | None = None) -> dict[str, NDArray[np.int64]]:
-        """Draws control parameters, uniform over their ranges: int64 (count,) by name."""
+        """Draws control parameters, uniform over their ranges: int64 (count,) by name.
+
+        Raises:
+            UserError: levels of that shape are too small for the benchmark's ranges.
+        """
         random = np.random.default_rng(seed)
-        ranges = self.control_ranges(shape or self.shape)
+        size = shape or self.shape
+        ranges = self.control_ranges(size)
+        for name, (low, high) in ranges.items():
+            if low >= high:
+                raise UserError(
+                    f"{self.name} levels of {size[0]} by {size[1]} are too small for the PCG Benchmark, which has no "
+                    f"values of the control {name!r} for them; its own size is {self.shape[0]} by {self.shape[1]}."
+                )
         return {name: random.integers(low, high, count) for name, (low, high) in ranges.items()}
 
     def diversity(self, facts: Facts) -> NDArray[np.float64]:
@@ -146,7 +157,10 @@ class Criteria(ABC):
             raise unknown_name("problem", self.name, all_problems())
         if not self.options:
             raise UserError(f"The metrics of {self.name} do not express the benchmark's criteria; train without it.")
-        return {"problem": self.name, "shape": list(self.shape), **self.options}
+        # Lists, as they come back from a run's record.
+        options = dict(self.options)
+        options["targets"] = {name: [float(end) for end in ends] for name, ends in options["targets"].items()}
+        return {"problem": self.name, "shape": list(self.shape), **options}
 
 
 @dataclass(frozen=True)
@@ -218,9 +232,7 @@ def judge(criteria: Criteria, levels: ArrayLike, seed: int = 0) -> Judgement:
     )
 
 
-def trapezoid(
-    values: ArrayLike, least: Any, low: Any, high: Any = None, most: Any = None
-) -> NDArray[np.float64]:
+def trapezoid(values: ArrayLike, least: Any, low: Any, high: Any = None, most: Any = None) -> NDArray[np.float64]:
     """Returns the benchmark's score of values: 1 from `low` to `high`, falling to 0 at `least` and at `most`.
 
     Args:

@@ -1,4 +1,4 @@
-"""What all games of the PCG Benchmark share: how alike texts are, who is unique, and an agent's queue (Khalifa 2025)."""
+"""What the games of the PCG Benchmark share: how alike texts are, who is unique, an agent's queue (Khalifa 2025)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from envs.kernels import inline, kernel
 
 # A queue's entry is priority << NAME_BITS | name; entries are compared by their priority alone.
 NAME_BITS = 32
-_NAME = (1 << NAME_BITS) - 1
+NAME = (1 << NAME_BITS) - 1
 
 # Texts at least so long leave their commonest characters out of the search for what they share.
 _LONG_TEXT = 200
@@ -35,7 +35,7 @@ def dequeue(heap, size):
     The last entry sinks along the lesser children (the right one of two equal ones) and rises again from the bottom.
     Which of several equal entries comes first depends on this, and with it what a limited search finds.
     """
-    first = heap[0] & _NAME
+    first = heap[0] & NAME
     size -= 1
     if size == 0:
         return first

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kernels import inline, kernel
-from envs.kernels.benchmark import dequeue, enqueue
+from envs.kernels.benchmark import NAME, NAME_BITS, dequeue, enqueue
 
 SOLID, EMPTY, PLAYER, EXIT, DIAMOND, KEY, SPIKE = range(7)
 
@@ -60,15 +60,15 @@ def _tile_of_item(number):
 
 
 @inline
-def _is_new(nodes, node, words, table):
+def _is_new(nodes, node, words, table, age):
     """Tells whether a place, with the same things taken, was not seen before, and remembers it."""
     digest = nodes[node, _CELL] * 2 + nodes[node, _KEY]
     for i in range(words):
         digest = ((digest ^ nodes[node, _WORDS + i]) * 1540483477) & 0x7FFFFFFF
         digest ^= digest >> 15
     slot = digest & (len(table) - 1)
-    while table[slot] >= 0:
-        other = table[slot]
+    while table[slot] >> NAME_BITS == age:
+        other = table[slot] & NAME
         same = nodes[other, _CELL] == nodes[node, _CELL] and nodes[other, _KEY] == nodes[node, _KEY]
         i = 0
         while same and i < words:
@@ -77,7 +77,7 @@ def _is_new(nodes, node, words, table):
         if same:
             return False
         slot = (slot + 1) & (len(table) - 1)
-    table[slot] = node
+    table[slot] = age << NAME_BITS | node
     return True
 
 
@@ -137,14 +137,17 @@ def _gap(nodes, node, goal, key_cell, exit_cell, key_price, stride):
 
 
 @inline
-def _search(balance, power, goal, key_cell, exit_cell, key_price, words, tiles, number, nodes, heap, table, stride):
+def _search(
+    balance, power, goal, key_cell, exit_cell, key_price, words, tiles, number, nodes, heap, table, clock, stride
+):
     """Searches from node 0 for a way to a goal, or with a goal of -1 for a way to the exit by way of the key.
 
     Returns:
         The node that gets there, or -1; and the node that came nearest.
     """
-    for slot in range(len(table)):
-        table[slot] = -1
+    # What earlier searches left in the table is told by its age.
+    clock[0] += 1
+    age = clock[0]
     nodes[0, _GAP] = _gap(nodes, 0, goal, key_cell, exit_cell, key_price, stride)
     known, head, waiting, best = 1, 0, 1, 0
     heap[0] = 0
@@ -163,7 +166,7 @@ def _search(balance, power, goal, key_cell, exit_cell, key_price, words, tiles, 
             continue
         if nodes[node, _GAP] == 0:
             return node, node
-        if not _is_new(nodes, node, words, table):
+        if not _is_new(nodes, node, words, table, age):
             continue
         nearer = nodes[node, _GAP] - nodes[best, _GAP]
         if nearer < 0 or (nearer == 0 and nodes[node, _DEPTH] < nodes[best, _DEPTH]):
@@ -179,13 +182,26 @@ def _search(balance, power, goal, key_cell, exit_cell, key_price, words, tiles, 
 
 
 @inline
-def _run(power, goal, key_cell, exit_cell, key_price, words, tiles, number, nodes, heap, table, stride):
+def _run(power, goal, key_cell, exit_cell, key_price, words, tiles, number, nodes, heap, table, clock, stride):
     """Lets the four agents try in turn; returns the node that gets there or -1, and the last agent's nearest."""
     node, best = -1, 0
     for attempt in range(4):
         balance = _BREADTH_FIRST if attempt == 3 else 2 - attempt
         node, best = _search(
-            balance, power, goal, key_cell, exit_cell, key_price, words, tiles, number, nodes, heap, table, stride
+            balance,
+            power,
+            goal,
+            key_cell,
+            exit_cell,
+            key_price,
+            words,
+            tiles,
+            number,
+            nodes,
+            heap,
+            table,
+            clock,
+            stride,
         )
         if node >= 0:
             break
@@ -232,7 +248,7 @@ def _keep_a_region(tiles, players, count, marks, queue, stride):
 
 
 @kernel
-def _study(levels, power, facts, gaps, visits, places, kept, grid, nodes, heap, table):
+def _study(levels, power, facts, gaps, visits, places, kept, grid, nodes, heap, table, clock):
     height, width = levels.shape[1:]
     stride = width + 2
     tiles, number, marks, queue, players = grid[0], grid[1], grid[2], grid[3], grid[4]
@@ -285,7 +301,7 @@ def _study(levels, power, facts, gaps, visits, places, kept, grid, nodes, heap, 
         for i in range(-1, facts[lane, DIAMONDS]):
             goal = places[i] if i >= 0 else -1
             node, best = _run(
-                power, goal, key_cell, exit_cell, key_price, words, tiles, number, nodes, heap, table, stride
+                power, goal, key_cell, exit_cell, key_price, words, tiles, number, nodes, heap, table, clock, stride
             )
             if i >= 0:
                 gaps[lane, i] = nodes[best, _GAP]
@@ -334,7 +350,8 @@ def study(
         np.zeros((5, cells), np.int32),
         np.zeros((4 * power + 2, _WORDS + words), np.int32),
         np.zeros(4 * power + 2, np.int64),
-        np.zeros(1 << (2 * power).bit_length(), np.int32),
+        np.zeros(1 << (2 * power).bit_length(), np.int64),
+        np.zeros(1, np.int64),
     )
     return facts, gaps, visits, kept
 

@@ -90,7 +90,7 @@ def _count_runs(explored, height, width, runs):
     was published, for the histograms that it is compared with were counted likewise.
     """
     for kind in range(WALKING, FALLING + 1):
-        in_rows = kind == WALKING or kind == HANGING
+        in_rows = kind in (WALKING, HANGING)
         lines, length = (height, width) if in_rows else (width, height)
         for line in range(lines):
             first = -1
@@ -110,7 +110,7 @@ def _islands(tiles, height, width):
     for y in range(height):
         for x in range(width):
             tile = tiles[y * width + x]
-            if (tile == BRICK or tile == ROPE) and (x == 0 or tiles[y * width + x - 1] != tile):
+            if (tile in (BRICK, ROPE)) and (x == 0 or tiles[y * width + x - 1] != tile):
                 count += 1
             if tile == LADDER and (y == 0 or tiles[(y - 1) * width + x] != tile):
                 count += 1
@@ -144,7 +144,7 @@ def _study(levels, facts, explored, runs, tiles, queue):
             tile = levels[lane, cell // width, cell % width]
             if tile == GOLD:
                 facts[lane, COLLECTED] += explored[lane, cell] > 0
-            elif tile == LADDER or tile == ROPE:
+            elif tile in (LADDER, ROPE):
                 facts[lane, TILES] += 1
                 facts[lane, USED] += explored[lane, cell] > 0
             elif tile == BRICK and cell >= width and tiles[cell - width] != BRICK:

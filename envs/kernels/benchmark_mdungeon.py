@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kernels import inline, kernel
-from envs.kernels.benchmark import dequeue, enqueue
+from envs.kernels.benchmark import NAME, NAME_BITS, dequeue, enqueue
 from envs.kernels.benchmark_sokoban import gather
 from envs.kernels.grid import count_regions
 
@@ -67,15 +67,15 @@ _LETTERS = np.frombuffer(b"p$12", np.uint8)
 
 
 @inline
-def _is_new(nodes, node, words, table):
+def _is_new(nodes, node, words, table, age):
     """Tells whether a state was not seen before, and remembers it."""
     digest = nodes[node, _CELL] * 8 + nodes[node, _HEALTH]
     for i in range(words):
         digest = ((digest ^ nodes[node, _WORDS + i]) * 1540483477) & 0x7FFFFFFF
         digest ^= digest >> 15
     slot = digest & (len(table) - 1)
-    while table[slot] >= 0:
-        other = table[slot]
+    while table[slot] >> NAME_BITS == age:
+        other = table[slot] & NAME
         same = nodes[other, _CELL] == nodes[node, _CELL] and nodes[other, _HEALTH] == nodes[node, _HEALTH]
         i = 0
         while same and i < words:
@@ -84,7 +84,7 @@ def _is_new(nodes, node, words, table):
         if same:
             return False
         slot = (slot + 1) & (len(table) - 1)
-    table[slot] = node
+    table[slot] = age << NAME_BITS | node
     return True
 
 
@@ -126,14 +126,15 @@ def _price(nodes, node, exit_cell, offset, stride):
 
 
 @inline
-def _search(balance, power, exit_cell, offset, words, tiles, number, nodes, heap, table, stride):
+def _search(balance, power, exit_cell, offset, words, tiles, number, nodes, heap, table, clock, stride):
     """Searches from node 0.
 
     Returns:
         The node that wins, or -1; the cheapest node looked at; and whether nothing was left to look at.
     """
-    for slot in range(len(table)):
-        table[slot] = -1
+    # What earlier searches left in the table is told by its age.
+    clock[0] += 1
+    age = clock[0]
     known, head, waiting, best = 1, 0, 1, 0
     heap[0] = 0
     for _ in range(power):
@@ -151,7 +152,7 @@ def _search(balance, power, exit_cell, offset, words, tiles, number, nodes, heap
             continue
         if nodes[node, _CELL] == exit_cell:
             return node, node, False
-        if not _is_new(nodes, node, words, table):
+        if not _is_new(nodes, node, words, table, age):
             continue
         cheaper = nodes[node, _COST] - nodes[best, _COST]
         if cheaper < 0 or (cheaper == 0 and nodes[node, _DEPTH] < nodes[best, _DEPTH]):
@@ -213,7 +214,7 @@ def _write(nodes, node, text, letters):
 
 
 @kernel
-def _study(levels, power, wanted, facts, texts, grid, nodes, heap, table, letters):
+def _study(levels, power, wanted, facts, texts, grid, nodes, heap, table, clock, letters):
     height, width = levels.shape[1:]
     stride = width + 2
     tiles, number, nearest = grid[0], grid[1], grid[2]
@@ -226,7 +227,7 @@ def _study(levels, power, wanted, facts, texts, grid, nodes, heap, table, letter
                 cell = (y + 1) * stride + x + 1
                 tile = levels[lane, y, x]
                 tiles[cell] = tile
-                if tile == SOLID or tile == EMPTY:
+                if tile in (SOLID, EMPTY):
                     facts[lane, LAYOUT] += 1
                 elif tile == PLAYER:
                     facts[lane, PLAYERS] += 1
@@ -255,7 +256,7 @@ def _study(levels, power, wanted, facts, texts, grid, nodes, heap, table, letter
                 continue
             balance = _BREADTH_FIRST if attempt == 3 else 2 - attempt
             node, best, exhausted = _search(
-                balance, power, exit_cell, offset, words, tiles, number, nodes, heap, table, stride
+                balance, power, exit_cell, offset, words, tiles, number, nodes, heap, table, clock, stride
             )
             if node >= 0:
                 break
@@ -289,11 +290,24 @@ def study(levels: NDArray[np.uint8], power: int, wanted: int) -> tuple[NDArray[n
     facts[:, REGIONS] = count_regions(levels, np.arange(8) != SOLID)
     grid = np.zeros((3, (height + 2) * (width + 2)), np.int32)
     nodes = np.zeros((4 * power + 2, _WORDS + words), np.int32)
-    heap, table = np.zeros(4 * power + 2, np.int64), np.zeros(1 << (2 * power).bit_length(), np.int32)
+    heap, table = np.zeros(4 * power + 2, np.int64), np.zeros(1 << (2 * power).bit_length(), np.int64)
+    clock = np.zeros(1, np.int64)
     texts, chunk = [], 8192
     for first in range(0, n, chunk):
         part = slice(first, min(first + chunk, n))
         room = np.zeros((part.stop - first, height * width), np.uint8)
-        _study(np.ascontiguousarray(levels[part]), power, wanted, facts[part], room, grid, nodes, heap, table, _LETTERS)
+        _study(
+            np.ascontiguousarray(levels[part]),
+            power,
+            wanted,
+            facts[part],
+            room,
+            grid,
+            nodes,
+            heap,
+            table,
+            clock,
+            _LETTERS,
+        )
         texts.append(room[:, : max(int(facts[part, TEXT_LENGTH].max()), 1)].copy())
     return facts, gather(texts)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kernels import inline, kernel
-from envs.kernels.benchmark import dequeue, enqueue
+from envs.kernels.benchmark import NAME, NAME_BITS, dequeue, enqueue
 
 SOLID, EMPTY, PLAYER, CRATE, TARGET = range(5)
 
@@ -81,15 +81,15 @@ def _gap(nodes, node, count, targets, taken, stride):
 
 
 @inline
-def _is_new(nodes, node, count, table):
+def _is_new(nodes, node, count, table, age):
     """Tells whether a state was not seen before, and remembers it."""
     digest = nodes[node, _CELL]
     for i in range(count):
         digest = ((digest ^ nodes[node, _WORDS + i]) * 1540483477) & 0x7FFFFFFF
         digest ^= digest >> 15
     slot = digest & (len(table) - 1)
-    while table[slot] >= 0:
-        other = table[slot]
+    while table[slot] >> NAME_BITS == age:
+        other = table[slot] & NAME
         same = nodes[other, _CELL] == nodes[node, _CELL]
         i = 0
         while same and i < count:
@@ -98,19 +98,20 @@ def _is_new(nodes, node, count, table):
         if same:
             return False
         slot = (slot + 1) & (len(table) - 1)
-    table[slot] = node
+    table[slot] = age << NAME_BITS | node
     return True
 
 
 @inline
-def _search(balance, power, count, walls, dead, targets, taken, nodes, heap, table, stride):
+def _search(balance, power, count, walls, dead, targets, taken, nodes, heap, table, clock, stride):
     """Searches from node 0.
 
     Returns:
         The node that wins, or -1; the least distance of any state looked at; and whether nothing was left to look at.
     """
-    for slot in range(len(table)):
-        table[slot] = -1
+    # What earlier searches left in the table is told by its age.
+    clock[0] += 1
+    age = clock[0]
     known, head, waiting = 1, 0, 1
     heap[0] = 0
     least = 1 << 30
@@ -127,7 +128,7 @@ def _search(balance, power, count, walls, dead, targets, taken, nodes, heap, tab
             waiting -= 1
         if nodes[node, _GAP] == 0:
             return node, 0, False
-        if not _is_new(nodes, node, count, table):
+        if not _is_new(nodes, node, count, table, age):
             continue
         least = min(least, nodes[node, _GAP])
         for side in range(4):
@@ -204,7 +205,7 @@ def _write(nodes, node, text, walk, push):
 
 
 @kernel
-def _study(levels, power, facts, texts, grid, nodes, heap, table, walk, push):
+def _study(levels, power, facts, texts, grid, nodes, heap, table, clock, walk, push):
     height, width = levels.shape[1:]
     stride = width + 2
     walls, goals, dead, targets, taken = grid[0], grid[1], grid[2], grid[3], grid[4]
@@ -239,7 +240,7 @@ def _study(levels, power, facts, texts, grid, nodes, heap, table, walk, push):
         for attempt in range(4):
             balance = _BREADTH_FIRST if attempt == 0 else 3 - attempt
             node, least, exhausted = _search(
-                balance, power, crates, walls, dead, targets, taken, nodes, heap, table, stride
+                balance, power, crates, walls, dead, targets, taken, nodes, heap, table, clock, stride
             )
             facts[lane, DISTANCE] = least
             if node >= 0:
@@ -269,12 +270,15 @@ def study(levels: NDArray[np.uint8], power: int) -> tuple[NDArray[np.int64], NDA
     facts = np.zeros((n, len(FACTS)), np.int64)
     grid = np.zeros((5, cells), np.int32)
     nodes = np.zeros((4 * power + 2, _WORDS + most_crates), np.int32)
-    heap, table = np.zeros(4 * power + 2, np.int64), np.zeros(1 << (2 * power).bit_length(), np.int32)
+    heap, table = np.zeros(4 * power + 2, np.int64), np.zeros(1 << (2 * power).bit_length(), np.int64)
+    clock = np.zeros(1, np.int64)
     texts, chunk = [], 2048
     for first in range(0, n, chunk):
         part = slice(first, min(first + chunk, n))
         room = np.zeros((part.stop - first, power + 1), np.uint8)
-        _study(np.ascontiguousarray(levels[part]), power, facts[part], room, grid, nodes, heap, table, _WALK, _PUSH)
+        _study(
+            np.ascontiguousarray(levels[part]), power, facts[part], room, grid, nodes, heap, table, clock, _WALK, _PUSH
+        )
         texts.append(room[:, : max(int(facts[part, TEXT_LENGTH].max()), 1)].copy())
     return facts, gather(texts)
 

@@ -95,5 +95,7 @@ CRITERIA = Ddave(
         ("spike", 6),
     ),
     baselines=(Baseline("ES", 0.41, 0.80, 0.00), Baseline("GA", 0.20, 0.30, 0.00)),
-    options={"targets": {"diamonds": (0, 7), "spikes": (0, 22), "num-jumps": (2, 11), "sol-length": (1, np.inf)}},
+    options={
+        "targets": {"diamonds": (-np.inf, 7), "spikes": (-np.inf, 22), "num-jumps": (2, 11), "sol-length": (1, np.inf)}
+    },
 )
