@@ -14,6 +14,7 @@ import envs
 from envs.criteria import Criteria, all_criteria, get_criteria, judge, trapezoid
 from envs.kernels import benchmark_ddave, benchmark_loderunner, benchmark_mdungeon, benchmark_sokoban, benchmark_zelda
 from envs.kernels.benchmark import NAME_BITS, dequeue, enqueue, hamming, spread, text_ratios
+from envs.level_io import write_levels
 from envs.vector_env import DesignVectorEnv
 from tests.oracles import pcg_benchmark as oracle
 
@@ -328,3 +329,88 @@ def test_there_are_no_criteria_for_other_games():
     with pytest.raises(envs.UserError, match="PCG Benchmark"):
         get_criteria("chess")
     assert all(isinstance(criteria, Criteria) for criteria in all_criteria().values())
+
+
+# The command line.
+
+
+def evaluate(*arguments):
+    from experiments import evaluate
+    from experiments.run import main
+
+    main(evaluate.Options, evaluate.evaluate, [str(argument) for argument in arguments])
+
+
+def sokoban_file(folder):
+    write_levels(folder / "levels.txt", list(case_levels("sokoban")), envs.get_problem("sokoban"))
+    return folder / "levels.txt"
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_a_file_of_levels_is_judged(tmp_path, capsys, as_folder):
+    file = sokoban_file(tmp_path)
+    source = tmp_path if as_folder else file
+    evaluate(source, "--measure", "pcg-benchmark", "--problem", "sokoban", "--levels", "30", "--out", tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "pcg-benchmark-seed1.json").read_text())
+    mine, random = written["rows"]
+    case = np.array(CASES["sokoban"]["quality"])
+    assert mine["levels"] == len(case)
+    assert mine["feasible"]["mean"] == pytest.approx((case >= 1).mean())
+    assert mine["quality"]["mean"] == pytest.approx(case.mean())
+    assert mine["feasible"]["low"] < mine["feasible"]["mean"] < mine["feasible"]["high"]
+    assert (random["name"], random["levels"], random["feasible"]["mean"]) == ("random", 30, 0)
+    table = (tmp_path / "out" / "pcg-benchmark-seed1.md").read_text()
+    assert "| ES (Khalifa 2025) | 100 |  | 80 % | 81 % |  | 70 % |" in table
+    assert "sokoban-v0" in capsys.readouterr().out
+
+
+def test_a_designer_is_judged_at_the_benchmarks_size(tmp_path):
+    from agents.baselines import RandomDesigner
+    from experiments.published import evaluate_published
+
+    options = {**get_criteria("zelda").environment_options(), "representation": "narrow"}
+    evaluate_published(tmp_path, RandomDesigner(options), 12, 0, None)
+    (tmp_path / "pcg-benchmark-seed0.json").unlink()
+    with pytest.raises(envs.UserError, match=r"9 by 9.*7 by 11.*--benchmark pcg-benchmark"):
+        evaluate_published(tmp_path, RandomDesigner({**options, "shape": [9, 9]}), 12, 0, None)
+    assert not (tmp_path / "pcg-benchmark-seed0.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--measure", "pcg-benchmark", "--problem", "chess"], ["chess", "game of the PCG Benchmark"]),
+        (["--problem", "sokoban"], ["--measure pcg-benchmark"]),
+        (["--measure", "pcg-benchmark"], ["no trained designer", "--problem NAME"]),
+        (["--measure", "pcg-benchmark", "--problem", "binary"], ["column 1", "no tile of binary"]),
+    ],
+)
+def test_what_the_command_line_refuses(tmp_path, capsys, arguments, words):
+    with pytest.raises(SystemExit) as exited:
+        evaluate(sokoban_file(tmp_path), *arguments)
+    error = capsys.readouterr().err
+    assert exited.value.code == 2
+    assert all(word in error for word in words), error
+
+
+def test_levels_of_several_sizes_are_refused(tmp_path):
+    from experiments.published import gather_levels
+
+    problem = envs.get_problem("sokoban")
+    write_levels(tmp_path / "levels.txt", [np.zeros((5, 5), np.uint8), np.zeros((5, 6), np.uint8)], problem)
+    with pytest.raises(envs.UserError, match="2 sizes"):
+        gather_levels(tmp_path / "levels.txt", problem)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(envs.UserError, match="no files of levels"):
+        gather_levels(tmp_path / "empty", problem)
+
+
+def test_the_training_option_gives_the_benchmarks_targets():
+    from experiments.pcgrl import Options, environment_options
+
+    chosen = environment_options(Options(problem="zelda", representation="turtle", benchmark="pcg-benchmark"))
+    assert chosen["shape"] == [7, 11]
+    assert chosen["targets"]["path-length"] == [18, np.inf]
+    assert json.loads(json.dumps(chosen)) == chosen
+    larger = environment_options(Options(problem="binary", benchmark="pcg-benchmark", shape=(16, 16)))
+    assert larger["shape"] == [16, 16]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -194,7 +196,7 @@ def hamming(levels: NDArray[np.uint8]) -> NDArray[np.int64]:
         int64 (n, n).
     """
     distances = np.zeros((len(levels), len(levels)), np.int64)
-    _hamming(np.ascontiguousarray(levels.reshape(len(levels), -1)), distances)
+    _hamming(np.ascontiguousarray(levels.reshape(len(levels), math.prod(levels.shape[1:]))), distances)
     return distances
 
 

@@ -394,8 +394,8 @@ def path_differences(visits: NDArray[np.int32]) -> NDArray[np.int64]:
     # A path that visits nothing lies nowhere: a whole multiple of the size, which the kernel takes for 0.
     corners = np.tile(np.array([[height, width]], np.int64), (n, 1))
     for axis in range(2):
-        seen = visits.any(axis=2 - axis)
-        found = seen.any(axis=1)
+        seen = (visits > 0).sum(axis=2 - axis) > 0
+        found = seen.sum(axis=1) > 0
         corners[found, axis] = seen[found].argmax(axis=1)
     differences = np.zeros((n, n), np.int64)
     _path_differences(np.ascontiguousarray(visits), corners, differences)
