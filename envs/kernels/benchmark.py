@@ -20,7 +20,7 @@ _LONG_TEXT = 200
 @inline
 def enqueue(heap, size, priority, name):
     """Adds an entry to a binary heap of `size` entries, behind all of equal priority on its way up."""
-    place = size
+    place, priority = size, int(priority)
     while place > 0:
         parent = (place - 1) >> 1
         if priority >= heap[parent] >> NAME_BITS:

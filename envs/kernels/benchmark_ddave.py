@@ -62,9 +62,9 @@ def _tile_of_item(number):
 @inline
 def _is_new(nodes, node, words, table, age):
     """Tells whether a place, with the same things taken, was not seen before, and remembers it."""
-    digest = nodes[node, _CELL] * 2 + nodes[node, _KEY]
+    digest = int(nodes[node, _CELL]) * 2 + int(nodes[node, _KEY])
     for i in range(words):
-        digest = ((digest ^ nodes[node, _WORDS + i]) * 1540483477) & 0x7FFFFFFF
+        digest = ((digest ^ int(nodes[node, _WORDS + i])) * 1540483477) & 0x7FFFFFFF
         digest ^= digest >> 15
     slot = digest & (len(table) - 1)
     while table[slot] >> NAME_BITS == age:

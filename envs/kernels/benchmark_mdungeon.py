@@ -69,9 +69,9 @@ _LETTERS = np.frombuffer(b"p$12", np.uint8)
 @inline
 def _is_new(nodes, node, words, table, age):
     """Tells whether a state was not seen before, and remembers it."""
-    digest = nodes[node, _CELL] * 8 + nodes[node, _HEALTH]
+    digest = int(nodes[node, _CELL]) * 8 + int(nodes[node, _HEALTH])
     for i in range(words):
-        digest = ((digest ^ nodes[node, _WORDS + i]) * 1540483477) & 0x7FFFFFFF
+        digest = ((digest ^ int(nodes[node, _WORDS + i])) * 1540483477) & 0x7FFFFFFF
         digest ^= digest >> 15
     slot = digest & (len(table) - 1)
     while table[slot] >> NAME_BITS == age:

@@ -83,9 +83,9 @@ def _gap(nodes, node, count, targets, taken, stride):
 @inline
 def _is_new(nodes, node, count, table, age):
     """Tells whether a state was not seen before, and remembers it."""
-    digest = nodes[node, _CELL]
+    digest = int(nodes[node, _CELL])
     for i in range(count):
-        digest = ((digest ^ nodes[node, _WORDS + i]) * 1540483477) & 0x7FFFFFFF
+        digest = ((digest ^ int(nodes[node, _WORDS + i])) * 1540483477) & 0x7FFFFFFF
         digest ^= digest >> 15
     slot = digest & (len(table) - 1)
     while table[slot] >> NAME_BITS == age:
