@@ -3,7 +3,7 @@
     python benchmarks/pcg_benchmark.py
     python benchmarks/pcg_benchmark.py --peer ../pcg_benchmark
 
-Random levels have every tile equally often, as the benchmark's own samples. Near-feasible levels are the reference
+Random levels have each tile equally often, like the benchmark's own samples. Near-feasible levels are the reference
 cases of the tests (`tests/reference/pcg_benchmark_cases.json`), some changed in one tile. Figures are levels a second
 of `info` and quality, the median of five repeats in one thread; compilation is reported apart. `--peer` takes a
 checkout of the benchmark (github.com/amidos2006/pcg_benchmark), which judges some of the same levels in the same run,
@@ -29,9 +29,9 @@ CASES = Path(__file__).parent.parent / "tests" / "reference" / "pcg_benchmark_ca
 
 
 def random_levels(criteria: Criteria, count: int) -> np.ndarray:
-    """Draws the benchmark's tiles, each equally often; returns uint8 (count, height, width)."""
-    tiles = len({code for _, code in criteria.tiles})
-    return np.random.default_rng(0).integers(0, tiles, (count, *criteria.shape)).astype(np.uint8)
+    """Draws those of the benchmark's tiles that ours stand for, each equally often; uint8 (count, height, width)."""
+    codes = sorted({code for _, code in criteria.tiles})
+    return np.random.default_rng(0).choice(codes, (count, *criteria.shape)).astype(np.uint8)
 
 
 def near_levels(criteria: Criteria, count: int) -> np.ndarray:
@@ -45,15 +45,14 @@ def near_levels(criteria: Criteria, count: int) -> np.ndarray:
     return levels
 
 
-def in_our_tiles(criteria: Criteria, levels: np.ndarray) -> np.ndarray:
-    codes = [code for _, code in criteria.tiles]
-    return np.array([codes.index(code) if code in codes else 0 for code in range(max(codes) + 1)], np.uint8)[levels]
+def qualities(criteria: Criteria, levels: np.ndarray) -> np.ndarray:
+    return criteria.quality({**criteria.study(levels), "content": levels})
 
 
 def our_speed(criteria: Criteria, levels: np.ndarray) -> float:
     def once() -> float:
         start = time.perf_counter()
-        criteria.quality(criteria.info(levels))
+        qualities(criteria, levels)
         return time.perf_counter() - start
 
     once()
@@ -62,15 +61,15 @@ def our_speed(criteria: Criteria, levels: np.ndarray) -> float:
 
 def peer_speed(environment, criteria: Criteria, levels: np.ndarray, seconds: float) -> tuple[float, float]:
     """The benchmark's levels a second, and how many of these levels it gives another quality than we do."""
-    qualities: list[float] = []
+    theirs: list[float] = []
     start = time.perf_counter()
     for level in levels:
-        qualities.append(environment.quality(level.astype(int))[1])
+        theirs.append(environment.quality(level.astype(int))[1])
         if time.perf_counter() - start > seconds:
             break
-    speed = len(qualities) / (time.perf_counter() - start)
-    ours = criteria.quality(criteria.info(in_our_tiles(criteria, levels[: len(qualities)])))
-    return speed, int((abs(ours - qualities) > 1e-9).sum())
+    speed = len(theirs) / (time.perf_counter() - start)
+    ours = qualities(criteria, levels[: len(theirs)])
+    return speed, int((abs(ours - theirs) > 1e-9).sum())
 
 
 def main() -> None:
@@ -88,13 +87,13 @@ def main() -> None:
     for name in options.games:
         criteria = all_criteria()[name]
         start = time.perf_counter()
-        criteria.quality(criteria.info(in_our_tiles(criteria, near_levels(criteria, 1))))
+        qualities(criteria, near_levels(criteria, 1))
         print(f"{name}: first level, with compilation or loading from the cache: {time.perf_counter() - start:.2f} s")
         for kind, levels in (
             ("random", random_levels(criteria, options.levels)),
             ("near-feasible", near_levels(criteria, options.levels)),
         ):
-            ours = our_speed(criteria, in_our_tiles(criteria, levels))
+            ours = our_speed(criteria, levels)
             line = f"  {kind:<14} {ours:>10,.0f} levels/s"
             if peer:
                 environment = peer.make(criteria.published)
