@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import tyro
@@ -15,6 +15,7 @@ from agents.evaluation import Row, compare, start_row
 from agents.networks import DesignerNetwork
 from envs import UserError
 from experiments import reports
+from experiments.published import evaluate_published
 from experiments.run import main, make_folder
 
 #: Start levels for judging are drawn from seeds far from those of training.
@@ -26,8 +27,12 @@ class Options:
     """Judge a trained designer again, on new start levels, beside the baselines.
 
     Attributes:
-        run: the folder of a run of experiments.pcgrl, or of a saved designer.
-        levels: how many start levels.
+        run: the folder of a run of experiments.pcgrl, or of a saved designer; with --measure pcg-benchmark also a file
+            of levels, or a folder of such files.
+        measure: tilewright judges by the problem's own success, quality and diversity; pcg-benchmark by the quality,
+            diversity and controllability of Khalifa 2025.
+        problem: whose levels they are, where RUN is a file of levels.
+        levels: how many start levels, or how many random levels beside a file of levels.
         seed: fixes the start levels and all draws; other than in training, whatever it is.
         out: where the table goes; by default the run's folder.
         device: cpu, or a CUDA device such as cuda:0.
@@ -35,6 +40,8 @@ class Options:
     """
 
     run: Annotated[Path, tyro.conf.Positional]
+    measure: Literal["tilewright", "pcg-benchmark"] = "tilewright"
+    problem: str = ""
     levels: int = 100
     seed: int = 1
     out: Path | None = None
@@ -51,7 +58,10 @@ def designer_folder(run: Path) -> Path:
     for folder in (run / "designer", run):
         if (folder / "model.safetensors").exists() and (folder / CONFIG_FILE).exists():
             return folder
-    raise UserError(f"{run} holds no trained designer: give the folder of a finished run of experiments.pcgrl.")
+    raise UserError(
+        f"{run} holds no trained designer: give the folder of a finished run of experiments.pcgrl, or a file of levels "
+        "with --measure pcg-benchmark --problem NAME."
+    )
 
 
 def check_levels(levels: int) -> None:
@@ -86,9 +96,19 @@ def judge(designer: PolicyDesigner, levels: int, seed: int) -> tuple[list[Row], 
 def evaluate(options: Options) -> None:
     """Runs the experiment."""
     check_levels(options.levels)
+    if options.problem:
+        if options.measure != "pcg-benchmark":
+            raise UserError(
+                "--problem says whose levels a file holds, which are judged by --measure pcg-benchmark; leave it out."
+            )
+        evaluate_published(options.run, options.problem, options.levels, options.seed, options.out)
+        return
     designer = PolicyDesigner.from_pretrained(
         designer_folder(options.run), deterministic=options.deterministic, device=options.device
     )
+    if options.measure == "pcg-benchmark":
+        evaluate_published(options.run, designer, options.levels, options.seed, options.out)
+        return
     # Before the work begins, so that it is not in vain.
     folder = make_folder(options.out or options.run)
     seed = EVALUATION_SEED * 2 + options.seed

@@ -10,7 +10,7 @@ import dataclasses
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from agents.networks import NetworkConfig
 from agents.presets import preset
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, TENSORBOARD_FOLDER, PPOConfig, Progress, Trainer
 from envs import UserError, get_problem, get_representation
+from envs.criteria import get_criteria
 from envs.level_io import write_levels
 from envs.vector_env import DesignVectorEnv
 from experiments import reports
@@ -36,7 +37,8 @@ class Options:
     Attributes:
         problem: what to design; `python -m experiments.catalogue` lists the problems.
         representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti or cellular.
-        name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN.
+        name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN, the benchmark in
+            between.
         seed: fixes weights, start levels and draws.
         out: where run folders go.
         device: cpu, or a CUDA device such as cuda:0.
@@ -48,6 +50,8 @@ class Options:
         overwrite: begin anew in a run folder that holds a run already.
         change_share: the share of tiles that an episode may change.
         shape: height and width of the levels, or depth, height and width; by default the problem's.
+        benchmark: train for the criteria of another benchmark instead of the problem's own targets: pcg-benchmark
+            (Khalifa 2025), at its size unless a shape is given.
         controls: metrics whose targets are drawn for each episode and shown to the designer.
         frozen_share: the chance of each tile to be frozen.
         play_every: play the level, for the metrics that need it, every so many steps and at the end of the episode; 0
@@ -71,6 +75,7 @@ class Options:
     overwrite: bool = False
     change_share: float = 0.2
     shape: tuple[int, ...] | None = None
+    benchmark: Literal["", "pcg-benchmark"] = ""
     controls: tuple[str, ...] = ()
     frozen_share: float = 0.0
     play_every: int = 1
@@ -87,6 +92,8 @@ def environment_options(options: Options) -> dict[str, Any]:
         UserError: looking ahead was asked for and cannot be done.
     """
     chosen: dict[str, Any] = {"problem": options.problem, "representation": options.representation}
+    if options.benchmark:
+        chosen |= get_criteria(options.problem).environment_options()
     if options.change_share != 0.2:
         chosen["change_share"] = options.change_share
     if options.shape is not None:
@@ -162,7 +169,8 @@ def make_trainer(options: Options) -> tuple[Trainer, Path]:
     settings = dataclasses.replace(defaults.ppo, minutes=minutes, steps=options.steps)
     ppo: PPOConfig = override(settings, options.ppo, "PPO")
     network: NetworkConfig = override(defaults.network, options.network, "network")
-    name = options.name or f"{options.problem}-{options.representation}-seed{options.seed}"
+    kind = f"{options.representation}-{options.benchmark}" if options.benchmark else options.representation
+    name = options.name or f"{options.problem}-{kind}-seed{options.seed}"
     folder = make_folder(options.out / "pcgrl" / name)
     begun = (folder / CHECKPOINT_FILE).exists() and not options.resume
     if begun and not options.overwrite:
@@ -218,6 +226,7 @@ def leave_results(trainer: Trainer, progress: Progress, folder: Path, options: O
         level_files.append(folder / "levels.tmj")
         write_levels(level_files[-1], list(designs.levels[best[:20]]), problem)
 
+    measure = f" --measure {options.benchmark}" if options.benchmark else ""
     print(f"""
 Look at    {folder / "curves.png"}   learning curves
            {folder / "levels.png"}   start levels and what became of them
@@ -226,7 +235,7 @@ Look at    {folder / "curves.png"}   learning curves
 Use        {", ".join(map(str, level_files))}   finished levels{" as text and for Tiled" * (len(level_files) > 1)}
            {folder / "designer"}   the designer itself
 Next       python -m experiments.play --run {folder}
-           python -m experiments.evaluate {folder}
+           python -m experiments.evaluate {folder}{measure}
            tensorboard --logdir {folder / TENSORBOARD_FOLDER}""")
 
 

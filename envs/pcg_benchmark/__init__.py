@@ -1,0 +1,1 @@
+"""The games of the PCG Benchmark, one file each; see `envs.criteria`."""
