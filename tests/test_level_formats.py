@@ -530,29 +530,7 @@ def test_folders_without_levels_are_named(tmp_path, monkeypatch):
 # Levels of three axes
 
 
-@dataclass(frozen=True)
-class Storeys(Written):
-    """A stand-in for a problem of three axes."""
-
-    def parse(self, rows):
-        storeys = [[]]
-        for row in rows:
-            if row.strip("="):
-                storeys[-1].append(row)
-            else:
-                storeys.append([])
-        if len({len(storey) for storey in storeys}) > 1:
-            raise UserError("Storeys differ.")
-        return np.stack([super(Storeys, self).parse(storey) for storey in storeys])
-
-    def text(self, level):
-        rows = []
-        for storey in level:
-            rows += [*super().text(storey), "=" * level.shape[2]]
-        return rows[:-1]
-
-
-TOWER = make("tower", "air:. stone:#", Storeys, default_shape=(3, 3, 3), smallest_shape=(2, 2, 2))
+TOWER = make("tower", "air:. stone:#", default_shape=(3, 3, 3), smallest_shape=(2, 2, 2))
 
 
 @round_trip
@@ -568,7 +546,7 @@ def test_wrong_storeys_are_named_with_their_place(tmp_path):
     for text, message in [
         ("..\n..\n==\n..\n.x\n", "line 5, column 2: 'x' is no tile of tower"),
         ("..\n..\n==\n..\n.\n", "line 5, column 2: the row has 1 tiles"),
-        ("..\n..\n==\n..\n", "line 1, column 1: Storeys differ."),
+        ("..\n..\n==\n..\n", "line 1, column 1: Storey 2 of the tower level has 1 rows"),
         ("..\n..\n", "line 1, column 1: the level is 1 deep, 2 high and 2 wide; tower levels are at least 2 deep"),
         ("==\n", "line 1, column 1: "),
     ]:

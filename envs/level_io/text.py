@@ -11,13 +11,10 @@ from envs.files import write_atomically
 from envs.level_io.formats import Collection, Level, LevelFormat, check_shape, level_format, tile_legend
 from envs.level_io.rows import Row, check_rows, first_stranger
 from envs.level_io.sources import read_lines
-from envs.problem import Problem
+from envs.problem import STOREY_MARK, Problem
 
 #: What begins a line of a text file that is not part of a level.
 COMMENT = ";"
-
-#: What the row between two storeys of a level of three axes consists of.
-STOREY = "="
 
 
 @dataclass
@@ -89,7 +86,7 @@ class TextFormat(LevelFormat):
     def _level(block: list[Row], path: Path, problem: Problem) -> Level:
         """Returns the level that numbered rows describe."""
         axes = len(problem.default_shape)
-        plan = [(number, row) for number, row in block if axes == 2 or row.strip(STOREY)]
+        plan = [(number, row) for number, row in block if axes == 2 or row.strip(STOREY_MARK)]
         place = f"{path}, line {block[0][0]}, column 1"
         stranger = first_stranger(plan, {tile.character for tile in problem.tiles}) if plan else None
         if stranger:
