@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -291,12 +291,13 @@ def contact_sheet(
     return sheet
 
 
-def save_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> Path:
+def save_png(path: str | os.PathLike[str], image: NDArray[np.uint8], notes: Mapping[str, str] | None = None) -> Path:
     """Writes a picture as PNG.
 
     Args:
         path: the file, which is replaced whole or, on failure, left as it was.
         image: uint8 (height, width, 3) RGB or (height, width, 4) RGBA.
+        notes: texts to keep in the file, by keyword; they do not show.
 
     Returns:
         `path` as a Path.
@@ -305,9 +306,13 @@ def save_png(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> Path:
         UserError: the array is no picture, or the file cannot be written.
     """
     from PIL import Image  # noqa: PLC0415
+    from PIL.PngImagePlugin import PngInfo  # noqa: PLC0415
 
     picture = Image.fromarray(_check_image(image, channels=(3, 4)))
-    return write_atomically(path, lambda file: picture.save(file, format="PNG", optimize=True))
+    info = PngInfo()
+    for keyword, text in (notes or {}).items():
+        info.add_text(keyword, text)
+    return write_atomically(path, lambda file: picture.save(file, format="PNG", optimize=True, pnginfo=info))
 
 
 def save_gif(

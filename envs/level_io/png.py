@@ -24,6 +24,9 @@ MOST_PIXELS = 1 << 26
 #: The sizes of tiles that are looked for, in pixels.
 _SIZES = range(4, 257)
 
+#: The note in a file that tells the size of its tiles.
+_SIZE_NOTE = "tile size"
+
 #: What tiles that look alike are.
 _ALIKE = -1
 
@@ -33,7 +36,8 @@ class PngFormat(LevelFormat):
     """A picture of the levels without border; several lie apart on a transparent ground.
 
     Tiles are known by their pixels, at any size from 4 to 256, each in all the shadows that walls can throw on it; no
-    pixel may differ. A picture of one pixel a tile, in the tiles' plain colours, is read as well.
+    pixel may differ. A note in the file tells the size that was written; it matters for levels of plain colour only,
+    which would fit any. A picture of one pixel a tile, in the tiles' plain colours, is read as well.
     """
 
     name = "png"
@@ -41,11 +45,11 @@ class PngFormat(LevelFormat):
 
     def read(self, path: Path, problem: Problem) -> Collection:
         """Returns the levels in a picture, by rows, from left to right."""
-        pixels = _load(path)
+        pixels, size = _load(path)
         collection = Collection(self.name)
         for top, left, part in _parts(pixels, path):
             place = f"{path}, the level at pixel row {top + 1}, column {left + 1}"
-            collection.add(check_shape(_level(part, problem, place), problem, place))
+            collection.add(check_shape(_level(part, problem, place, size), problem, place))
         if not collection.levels:
             raise UserError(f"{path} is transparent everywhere; give a picture of {problem.name} levels.")
         return collection
@@ -62,6 +66,7 @@ class PngFormat(LevelFormat):
                 f"{', '.join(problem.tiles[tile].name for tile in used)} look like others; choose larger tiles or "
                 "another format."
             )
+        notes = {_SIZE_NOTE: str(tile_size)}
         columns = math.ceil(math.sqrt(len(levels)))
         shelves = [levels[i : i + columns] for i in range(0, len(levels), columns)]
         gap = tile_size
@@ -74,7 +79,7 @@ class PngFormat(LevelFormat):
                 "smaller tiles, or write fewer levels or another format."
             )
         if len(levels) == 1:
-            save_png(path, render(problem, levels[0], tile_size, border=False))
+            save_png(path, render(problem, levels[0], tile_size, border=False), notes)
             return
         sheet = np.zeros((height, width, 4), np.uint8)
         top = 0
@@ -86,11 +91,11 @@ class PngFormat(LevelFormat):
                 part[..., :3], part[..., 3] = picture, 255
                 left += picture.shape[1] + gap
             top += shelf_height + gap
-        save_png(path, sheet)
+        save_png(path, sheet, notes)
 
 
-def _load(path: Path) -> NDArray[np.uint8]:
-    """Returns the pixels of a PNG file, uint8 (height, width, 4), RGBA."""
+def _load(path: Path) -> tuple[NDArray[np.uint8], int]:
+    """Returns the pixels of a PNG file, uint8 (height, width, 4), RGBA, and the size of its tiles or 32."""
     from PIL import Image  # noqa: PLC0415 (the library can be used without pictures)
 
     raw = read_bytes(path)
@@ -104,7 +109,9 @@ def _load(path: Path) -> NDArray[np.uint8]:
                         f"{path} has {image.width} x {image.height} pixels, more than {MOST_PIXELS:,} in all; give a "
                         "smaller picture."
                     )
-                return np.asarray(image.convert("RGBA"))
+                noted = image.info.get(_SIZE_NOTE, "")
+                size = int(noted) if isinstance(noted, str) and noted in map(str, _SIZES) else 32
+                return np.asarray(image.convert("RGBA")), size
     except UserError:
         raise
     except Exception as error:  # Pillow raises many kinds for damaged files.
@@ -145,12 +152,12 @@ def _run(line: NDArray[np.bool_]) -> int:
     return int(ends[0]) if len(ends) else len(line)
 
 
-def _level(part: NDArray[np.uint8], problem: Problem, place: str) -> Level:
-    """Returns the level that a rectangle of pixels, uint8 (height, width, 3), shows."""
+def _level(part: NDArray[np.uint8], problem: Problem, place: str, likely: int) -> Level:
+    """Returns the level that a rectangle of pixels, uint8 (height, width, 3), shows, in tiles of a likely size."""
     height, width = part.shape[:2]
     shared = math.gcd(height, width)
-    # The usual sizes first: drawing all tiles takes time.
-    sizes = sorted((size for size in _SIZES if shared % size == 0), key=lambda size: abs(math.log2(size / 32)))
+    # The likely sizes first: drawing all tiles takes time.
+    sizes = sorted((size for size in _SIZES if shared % size == 0), key=lambda size: abs(math.log2(size / likely)))
     best, best_size, best_level = -1, 0, None
     for size in sizes:
         matched, level = _match(part, size, problem)
