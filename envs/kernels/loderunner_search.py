@@ -41,16 +41,24 @@ PARENT, ACTION, TICKS, AHEAD, LEFT_OVER, RECORD = range(6)
 
 #: The most holes that a state of the search may have; a state with more is left out, and then nothing is proven.
 MOST_HOLES = 16
-#: A piece of gold is worth this many ticks of way.
-GOLD_TICKS = 24
 # A state packs, one int32 each: the player and the clock; how many holes there are; each guard's cell and trap; each
 # hole's cell and ticks, the oldest first; and 30 pieces of gold that are left.
 _PLAYER, _HOLES, _BODIES = range(3)
 _GOLD_BITS = 30
 _CELL, _TRAP_ZERO = 64, 8
 
-# How many states of one place, gold and holes each round of the search goes into, and its share of the budget in percent.
-_ROUNDS = ((1, 6), (3, 12), (10, 22), (40, 30), (1 << 30, 100))
+# Each round of the search: how many states of one place, gold and holes it goes into; its share of the budget in percent;
+# and what weighs in a node's key, in sixteenths of a tick: a piece of gold that is left, a tick that is over, an open hole.
+ALL = 1 << 30
+_ROUNDS = (
+    (1, 15, (1600, 8, 64)),
+    (3, 20, (1600, 8, 64)),
+    (10, 25, (3200, 8, 64)),
+    (40, 30, (1600, 16, 128)),
+    (ALL, 100, (1600, 8, 64)),
+)
+#: How long a state without holes waits in one go.
+IDLE_TICKS = 6
 _ROOM_FOR_WAYS = 1 << 22
 
 
@@ -230,7 +238,7 @@ def _push(frontier, tops, key, node):
 
 
 @inline
-def _round(first, ground, board, caches, variants, budget, stop):
+def _round(first, ground, board, caches, variants, weights, budget, stop):
     """Searches once.
 
     Args:
@@ -239,6 +247,7 @@ def _round(first, ground, board, caches, variants, budget, stop):
         board: working room for one state: tiles, holes, guards' cells, traps, and the cells of the holes.
         caches: the guards' ways (slots, owners, ways, queue), the flood's scratch (times, opened, queue), known floods.
         variants: how many states of one place, gold and holes are gone into.
+        weights: of gold, ticks and holes in a node's key.
         budget: the most nodes to expand.
         stop: uint8 (1,), polled.
 
@@ -273,7 +282,7 @@ def _round(first, ground, board, caches, variants, budget, stop):
         return UNSOLVABLE, best, states, records, expanded
     used, cut_short = 1, False
     table[_find_state(table, states, 0, _digest(states[0], bodies, guard_cells.size, True))] = 0
-    key = left * GOLD_TICKS + ahead
+    key = (left * weights[0] + ahead * 16) >> 4
     frontier, tops = _push(frontier, tops, key, 0)
     lowest = key
     while lowest < tops.size:
@@ -302,6 +311,7 @@ def _round(first, ground, board, caches, variants, budget, stop):
             lost = idle or is_touched(guard_cells, target)
             took = tiles[target] == GOLD
             left = records[node, LEFT_OVER]
+            ticks = records[node, TICKS]
             if not lost:
                 if dug >= 0:
                     if hole_count == MOST_HOLES:
@@ -313,28 +323,33 @@ def _round(first, ground, board, caches, variants, budget, stop):
                 if took:
                     tiles[target] = EMPTY
                     left -= 1
+            before = hole_count
+            patience = 1
+            if action == WAIT and variants < ALL and not falls:
+                patience = HOLE_TICKS if before > 0 else IDLE_TICKS
+            while patience > 0 and not lost and hole_count == before:
                 if clock == 1 and guard_cells.size > 0:
                     slot = _ways_to(tiles, stride, target, slots, owners, ways, way_queue)
                     for i in range(guard_cells.size):
                         move_guard(tiles, holes, stride, guard_cells, traps, ways[slot], i)
+                    lost = is_touched(guard_cells, target)
+                if not lost:
+                    hole_count, lost = _close_holes(target, guard_cells, traps, firsts, hole_cells, holes, hole_count)
                     lost = lost or is_touched(guard_cells, target)
-            before = hole_count
-            if not lost:
-                hole_count, lost = _close_holes(target, guard_cells, traps, firsts, hole_cells, holes, hole_count)
-                lost = lost or is_touched(guard_cells, target)
+                clock = 1 - clock
+                ticks += 1
+                patience -= 1
             if not lost:
                 if used == states.shape[0]:
                     states, records = _grown(states, used), _grown(records, used)
                     table = np.full(2 * table.size, -1, np.int32)
                     for other in range(used):
-                        slot = _find_state(
-                            table, states, other, _digest(states[other], bodies, guard_cells.size, True)
-                        )
+                        slot = _find_state(table, states, other, _digest(states[other], bodies, guard_cells.size, True))
                         table[slot] = other
                 child = states[used]
-                _pack(child, (target, 1 - clock), guard_cells, traps, hole_cells, holes, hole_count, golds, tiles)
+                _pack(child, (target, clock), guard_cells, traps, hole_cells, holes, hole_count, golds, tiles)
                 records[used, PARENT], records[used, ACTION] = node, action
-                records[used, TICKS] = records[node, TICKS] + 1
+                records[used, TICKS] = ticks
                 records[used, LEFT_OVER] = left
                 if left == 0:
                     for i in range(hole_count):
@@ -343,7 +358,7 @@ def _round(first, ground, board, caches, variants, budget, stop):
                 slot = _find_state(table, states, used, _digest(child, bodies, guard_cells.size, True))
                 if table[slot] < 0:
                     fresh = True
-                    if variants < 1 << 30:
+                    if variants < ALL:
                         if 2 * seen > visits.shape[0]:
                             visits = _rehash(visits)
                         so_far = _count_visit(visits, _digest(child, bodies, guard_cells.size, False))
@@ -355,15 +370,13 @@ def _round(first, ground, board, caches, variants, budget, stop):
                         if target == place and dug < 0 and before == hole_count:
                             ahead = records[node, AHEAD]
                         else:
-                            ahead = _estimate(
-                                tiles, holes, stride, target, hole_count, left, golds, scratch, known
-                            )
+                            ahead = _estimate(tiles, holes, stride, target, hole_count, left, golds, scratch, known)
                         if ahead >= 0:
                             table[slot] = used
                             records[used, AHEAD] = ahead
                             if left < records[best, LEFT_OVER]:
                                 best = used
-                            key = left * GOLD_TICKS + ahead
+                            key = (left * weights[0] + ahead * 16 + ticks * weights[1] + hole_count * weights[2]) >> 4
                             frontier, tops = _push(frontier, tops, key, used)
                             lowest = min(lowest, key)
                             used += 1
@@ -372,13 +385,26 @@ def _round(first, ground, board, caches, variants, budget, stop):
     return (UNKNOWN if cut_short else UNSOLVABLE), best, states, records, expanded
 
 
+@inline
+def _path(node, records):
+    """Returns the actions that lead to a node."""
+    actions = np.empty(int(records[node, TICKS]), np.int64)
+    for i in range(actions.size):
+        actions[i] = WAIT
+    while records[node, PARENT] >= 0:
+        parent = records[node, PARENT]
+        actions[records[parent, TICKS]] = records[node, ACTION]
+        node = parent
+    return actions
+
+
 @kernel
 def search(state, budget, stop):
     """Searches for actions that win.
 
-    A node is a whole state. The next one is that with the least sum of the ticks to its nearest gold, by `relax`, and
-    GOLD_TICKS for each piece that is left. A state from which `relax` does not reach all that is left is dropped, for
-    it cannot be won. Rounds begin anew: the first goes into a single state of each place, gold and holes, whatever the
+    A node is a whole state. The next one is that with the least key: the ticks to its nearest gold, by `relax`, and what
+    the round says for gold that is left, ticks that are over and open holes. A state from which `relax` does not reach
+    all that is left is dropped, for it cannot be won. Rounds but the last wait until a hole closes. They begin anew: the first goes into a single state of each place, gold and holes, whatever the
     guards do; later ones into more, the last into all. A round that runs out of states and left none out is a proof.
 
     Args:
@@ -387,8 +413,8 @@ def search(state, budget, stop):
         stop: uint8 (1,); the search gives up soon after it becomes 1.
 
     Returns:
-        SOLVED, UNSOLVABLE (proven) or UNKNOWN; int64 (length,) the actions that win; the nodes expanded; the least
-        gold left in any state seen; and the round that ended the search.
+        SOLVED, UNSOLVABLE (proven) or UNKNOWN; int64 (length,) the actions that win, empty if there are none; the
+        nodes expanded; and the least gold left in any state seen.
     """
     stride = int(state[WIDTH]) + 2
     padded = (int(state[HEIGHT]) + 2) * stride
@@ -411,7 +437,7 @@ def search(state, budget, stop):
         for cell in range(padded):
             if given[cell] == age:
                 if hole_count == MOST_HOLES:
-                    return UNKNOWN, np.empty(0, np.int64), 0, found, 0
+                    return UNKNOWN, np.empty(0, np.int64), 0, found
                 hole_cells[hole_count], holes[cell] = cell, age
                 hole_count += 1
     words = _BODIES + count + MOST_HOLES + (found + _GOLD_BITS - 1) // _GOLD_BITS
@@ -433,19 +459,15 @@ def search(state, budget, stop):
     ground = (stride, firsts, golds)
     total, least = 0, found
     for turn in range(len(_ROUNDS)):
-        variants, share = _ROUNDS[turn]
+        variants, share, weights = _ROUNDS[turn]
         rest = min(budget - total, max(budget * share // 100, 400))
-        status, node, _, records, expanded = _round(first, ground, board, caches, variants, rest, stop)
+        status, node, _, records, expanded = _round(first, ground, board, caches, variants, weights, rest, stop)
         total += expanded
         least = min(least, int(records[node, LEFT_OVER]))
         if status == SOLVED:
-            actions = np.empty(int(records[node, TICKS]), np.int64)
-            for i in range(actions.size):
-                actions[actions.size - 1 - i] = records[node, ACTION]
-                node = records[node, PARENT]
-            return SOLVED, actions, total, 0, turn
+            return SOLVED, _path(node, records), total, 0
         if status == UNSOLVABLE:
-            return UNSOLVABLE, np.empty(0, np.int64), total, least, turn
+            return UNSOLVABLE, np.empty(0, np.int64), total, least
         if total >= budget or stop[0] != 0:
             break
-    return UNKNOWN, np.empty(0, np.int64), total, least, turn
+    return UNKNOWN, np.empty(0, np.int64), total, least
