@@ -32,24 +32,25 @@ _PLAYER_LEFT, _PLAYER_RIGHT, _PLAYER_LADDER, _PLAYER_ROPE, _HOLE, _TRAPPED, _GUA
 class LoderunnerRules(Rules):
     """Take all the gold and let no guard touch you.
 
-    The tiles are 0 empty, 1 brick, 2 solid, 3 ladder, 4 rope, 5 gold, 6 guard, 7 player. A level needs exactly one player
-    and at least one piece of gold, and may hold any number of guards. Beyond the edge all is solid.
+    The tiles are 0 empty, 1 brick, 2 solid, 3 ladder, 4 rope, 5 gold, 6 guard, 7 player. A level needs exactly one
+    player and at least one piece of gold, and may hold any number of guards. Beyond the edge all is solid.
 
-    **The player** acts on every tick. She stands on brick, solid and ladders and on guards who sit in holes, and holds on
-    to ladders and ropes; elsewhere she falls one cell a tick, whatever she does. "left" and "right" walk or swing into a
-    cell that is not solid or brick; "up" climbs from a ladder's cell; "down" climbs, or lets go of a rope. "dig-left" and
-    "dig-right" open the brick that is diagonally below, if the cell beside her is empty: no ladder, rope, gold or guard.
-    A hole is open for 32 ticks, that of the digging included, and then is brick again. Solid cannot be dug.
+    **The player** acts on every tick. She stands on brick, solid and ladders and on guards who sit in holes, and
+    holds on to ladders and ropes; elsewhere she falls one cell a tick, whatever she does. "left" and "right" walk or
+    swing into a cell that is not solid or brick; "up" climbs from a ladder's cell; "down" climbs, or lets go of a
+    rope. "dig-left" and "dig-right" open the brick that is diagonally below, if the cell beside her is empty: no
+    ladder, rope, gold or guard. A hole is open for 32 ticks, that of the digging included, and then is brick again.
+    Solid cannot be dug.
 
-    **Guards** move on the second, fourth, sixth... tick and pass through one another. A guard falls, climbs and swings as
-    the player does, and goes the shortest way to her cell, as if all holes but one that she is in were whole brick; among
-    equally short ways it prefers up, down, left, right. With no way it stays. A guard who falls into a hole sits there
-    for six of its moves, climbs out if it can, and does not fall back at its next move. A guard in a hole that closes
-    begins again where it stood at first. Guards carry no gold.
+    **Guards** move on the second, fourth, sixth... tick and pass through one another. A guard falls, climbs and
+    swings as the player does, and goes the shortest way to her cell, as if all holes but one that she is in were whole
+    brick; among equally short ways it prefers up, down, left, right. With no way it stays. A guard who falls into a
+    hole sits there for six of its moves, climbs out if it can, and does not fall back at its next move. A guard in a
+    hole that closes begins again where it stood at first. Guards carry no gold.
 
-    **One tick**, in this order: the player moves, digs or falls, and takes the gold in her cell; the game is lost if she
-    is in a guard's cell; the guards move; it is lost if one is in her cell; holes age, and one that closes over the player
-    loses; it is won if no gold is left. The original opens a way out at the top then; here the last gold wins.
+    **One tick**, in this order: the player moves, digs or falls, and takes the gold in her cell; the game is lost if
+    she is in a guard's cell; the guards move; it is lost if one is in her cell; holes age, and one that closes over
+    the player loses; it is won if no gold is left. The original then opens a way out; here the last gold wins.
     """
 
     actions = ("left", "right", "up", "down", "dig-left", "dig-right", "wait")
@@ -63,7 +64,7 @@ class LoderunnerRules(Rules):
         "wait": (".", "return"),
     }
     description = (
-        "Take all the gold. Climb ladders, swing along ropes, dig holes into bricks to fall through or to trap the guards; "
+        "Take all the gold. Climb ladders, swing along ropes, dig holes into bricks to fall through or to trap guards; "
         "their touch is the end, and so is a hole that closes over you."
     )
     sprites = (
@@ -131,8 +132,8 @@ class LoderunnerRules(Rules):
     ) -> Solution:
         """Searches for a win from any state of a game; the solution is not the shortest.
 
-        "unsolvable" is proven, either by a piece of gold that cannot be reached even if every hole stayed open and there
-        were no guards, or by exhausting the states.
+        "unsolvable" is proven, either by a piece of gold that cannot be reached even if every hole stayed open and
+        there were no guards, or by exhausting the states.
 
         Args:
             state: int32 (n,), as `start` and `step` return it.

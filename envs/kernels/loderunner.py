@@ -52,10 +52,10 @@ def _measure_static(levels, measured, state, holes, times, opened, queue):
                     cell = (y + 1) * stride + x + 1
                     tile = tiles[cell]
                     explored += times[cell] >= 0
-                    if tile == LADDER or tile == ROPE:
+                    if tile in (LADDER, ROPE):
                         useful += 1
                         used += times[cell] >= 0
-                    elif tile == BRICK or tile == SOLID:
+                    elif tile in (BRICK, SOLID):
                         above = tiles[cell - stride]
                         if y > 0 and above != BRICK and above != SOLID:
                             useful += 1
@@ -75,10 +75,10 @@ def measure_static(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
         levels: uint8 (n, height, width) of the tile ids of `envs.kernels.loderunner_rules`.
 
     Returns:
-        float32 (n, 8), in the order of the columns above: players, gold, guards; explored, the whole percentage of cells
-        that the only player reaches without digging and with no guards; used, the same of the ladders, the ropes and the
-        places to stand on; stranded, the pieces of gold that cannot be reached even with all digging; and in the two
-        columns of play the gold, and 0. Without exactly one player nothing is reached.
+        float32 (n, 8), in the order of the columns above: players, gold, guards; explored, the whole percentage of
+        cells that the only player reaches without digging and with no guards; used, the same of the ladders, the ropes
+        and the places to stand on; stranded, the pieces of gold that cannot be reached even with all digging; and in
+        the two columns of play the gold, and 0. Without exactly one player nothing is reached.
     """
     measured = np.empty((len(levels), COLUMNS), np.float32)
     padded = (levels.shape[1] + 2) * (levels.shape[2] + 2)

@@ -1,4 +1,4 @@
-"""Loderunner levels built by rule: floors one above another, ladders and ropes between them, and things to find there."""
+"""Loderunner levels built by rule: floors one above another, ladders and ropes between them, and what is on them."""
 
 from __future__ import annotations
 

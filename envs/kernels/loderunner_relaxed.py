@@ -16,9 +16,9 @@ def _is_clear(tiles, opened, cell):
 def relax(tiles, holes, stride, start, gold, digging, times, opened, queue):
     """Floods the cells that the player may reach, with no guards, where every hole stays open and still carries.
 
-    That leaves out what hinders her and nothing that helps: bricks hold her up whether they are dug or not, as do guards
-    who sit in holes, and a brick once dug stays open. So what the flood does not reach can never be reached, and the
-    ticks are never too many.
+    That leaves out what hinders her and nothing that helps: bricks hold her up whether they are dug or not, as do
+    guards who sit in holes, and a brick once dug stays open. So what the flood does not reach can never be reached, and
+    the ticks are never too many.
 
     Args:
         tiles: int32 (padded cells,), gold where it is still to take.
@@ -76,9 +76,8 @@ def relax(tiles, holes, stride, start, gold, digging, times, opened, queue):
             before = brick - shift(stride, direction)
             if times[before] < 0 or times[brick] >= 0:
                 continue
-            if direction == DOWN or (direction == UP and tiles[before] == LADDER):
-                times[brick] = now + 1
-            elif direction <= RIGHT and is_firm(tiles, stride, before):
+            climbs = direction == UP and tiles[before] == LADDER
+            if direction == DOWN or climbs or (direction <= RIGHT and is_firm(tiles, stride, before)):
                 times[brick] = now + 1
         if times[brick] >= 0:
             queue[tail], queue[late + tail] = brick, now + 1

@@ -45,7 +45,7 @@ def is_open(tiles, holes, cell):
 @inline
 def holds_guard(cells, traps, cell):
     """Tells whether a guard sits trapped in a cell."""
-    for i in range(cells.size):
+    for i in range(cells.size):  # noqa: SIM110 (Numba compiles no generator in `any`)
         if cells[i] == cell and traps[i] > 0:
             return True
     return False
@@ -57,7 +57,7 @@ def is_firm(tiles, stride, cell):
     if tiles[cell] == LADDER or tiles[cell] == ROPE:
         return True
     below = tiles[cell + stride]
-    return below == BRICK or below == SOLID or below == LADDER
+    return below in (BRICK, SOLID, LADDER)
 
 
 @inline
@@ -79,7 +79,7 @@ def move_player(tiles, holes, stride, cells, traps, place, action):
     """
     if not is_supported(tiles, holes, stride, cells, traps, place):
         return place + stride, -1
-    if action == DIG_LEFT or action == DIG_RIGHT:
+    if action in (DIG_LEFT, DIG_RIGHT):
         beside = place - 1 if action == DIG_LEFT else place + 1
         brick = beside + stride
         if tiles[brick] != BRICK or holes[brick] > 0:
@@ -170,7 +170,7 @@ def move_guard(tiles, holes, stride, cells, traps, ways, i):
 @inline
 def is_touched(cells, place):
     """Tells whether a guard is in the player's cell."""
-    for i in range(cells.size):
+    for i in range(cells.size):  # noqa: SIM110 (Numba compiles no generator in `any`)
         if cells[i] == place:
             return True
     return False
@@ -243,9 +243,9 @@ def step(state, action, after):
     firsts = after[HEADER + 4 * padded : HEADER + 4 * padded + count]
     place, dug = move_player(tiles, holes, stride, cells, traps, int(state[PLACE]), int(action))
     after[PLACE] = place
-    if action == LEFT or action == DIG_LEFT:
+    if action in (LEFT, DIG_LEFT):
         after[FACING] = LEFT
-    elif action == RIGHT or action == DIG_RIGHT:
+    elif action in (RIGHT, DIG_RIGHT):
         after[FACING] = RIGHT
     if dug >= 0:
         holes[dug] = HOLE_TICKS

@@ -7,11 +7,7 @@ import numpy as np
 from envs.kernels import inline, kernel
 from envs.kernels.loderunner_relaxed import relax
 from envs.kernels.loderunner_rules import (
-    BRICK,
     CLOCK,
-    DIG_LEFT,
-    DIG_RIGHT,
-    DOWN,
     EMPTY,
     GOLD,
     GOLD_LEFT,
@@ -19,10 +15,7 @@ from envs.kernels.loderunner_rules import (
     HEADER,
     HEIGHT,
     HOLE_TICKS,
-    LEFT,
     PLACE,
-    RIGHT,
-    UP,
     WAIT,
     WIDTH,
     bury,
@@ -47,8 +40,9 @@ _PLAYER, _HOLES, _BODIES = range(3)
 _GOLD_BITS = 30
 _CELL, _TRAP_ZERO = 64, 8
 
-# Each round of the search: how many states of one place, gold and holes it goes into; its share of the budget in percent;
-# and what weighs in a node's key, in sixteenths of a tick: a piece of gold that is left, a tick that is over, an open hole.
+# Each round of the search: how many states of one place, gold and holes it goes into; its share of the budget in
+# percent; and what weighs in a node's key, in sixteenths of a tick: a piece of gold that is left, a tick that is over,
+# an open hole.
 ALL = 1 << 30
 _ROUNDS = (
     (1, 15, (1600, 8, 64)),
@@ -402,10 +396,11 @@ def _path(node, records):
 def search(state, budget, stop):
     """Searches for actions that win.
 
-    A node is a whole state. The next one is that with the least key: the ticks to its nearest gold, by `relax`, and what
-    the round says for gold that is left, ticks that are over and open holes. A state from which `relax` does not reach
-    all that is left is dropped, for it cannot be won. Rounds but the last wait until a hole closes. They begin anew: the first goes into a single state of each place, gold and holes, whatever the
-    guards do; later ones into more, the last into all. A round that runs out of states and left none out is a proof.
+    A node is a whole state. The next one is that with the least key: the ticks to its nearest gold, by `relax`, and
+    what the round says for gold that is left, ticks that are over and open holes. A state from which `relax` does not
+    reach all that is left is dropped, for it cannot be won. Rounds but the last wait until a hole closes. They begin
+    anew: the first goes into a single state of each place, gold and holes, whatever the guards do; later ones into
+    more, the last into all. A round that runs out of states and left none out is a proof.
 
     Args:
         state: int32 (n,) of a game that goes on.

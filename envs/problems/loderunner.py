@@ -29,11 +29,11 @@ def _longest(shape: Shape) -> tuple[float, float]:
 class Loderunner(Problem):
     """A mine to plunder. gym-pcgrl has no such problem; tiles, metrics and targets follow two suites that do.
 
-    Tiles, and the rule of success, are control-pcgrl's (`loderunner_prob.py`, Earle 2021): the level is won, by a way of
-    at least 20 steps; our way is that of our player, who keeps the rules of `envs.games.loderunner` with guards and
+    Tiles, and the rule of success, are control-pcgrl's (`loderunner_prob.py`, Earle 2021): the level is won, by a way
+    of at least 20 steps; our way is that of our player, who keeps the rules of `envs.games.loderunner` with guards and
     digging, and is not the shortest. The size is that of the 150 levels of the VGLC (Summerville 2016). The targets of
-    gold (6 to 12), enemies (3 to 6), explored (20 %) and used-tiles (75 %) are pcg_benchmark's (`loderunnertile`, Khalifa
-    2025), whose player neither digs nor meets guards; both metrics are a flood under that simplification.
+    gold (6 to 12), enemies (3 to 6), explored (20 %) and used-tiles (75 %) are pcg_benchmark's (`loderunnertile`,
+    Khalifa 2025), whose player neither digs nor meets guards; both metrics are a flood under that simplification.
     """
 
     solution_length: ClassVar[int] = 20
@@ -86,8 +86,8 @@ class Loderunner(Problem):
             waiting = waiting[~fine]
         if len(waiting):
             raise UserError(
-                f"{len(waiting)} of {len(levels)} loderunner levels of shape {tuple(shape)} could not be constructed in "
-                f"{self.attempts} attempts; choose a larger shape."
+                f"{len(waiting)} of {len(levels)} loderunner levels of shape {tuple(shape)} could not be built in "
+                f"{self.attempts} attempts each; choose a larger shape."
             )
         return levels
 

@@ -72,10 +72,10 @@ class Game:
         elif action.startswith("dig"):
             side = beside(self.player, action[4:])
             brick = beside(side, "down")
-            free = self.at(side) == EMPTY and side not in self.gold or self.at(side) == BRICK and side in self.holes
+            free = (self.at(side) == EMPTY and side not in self.gold) or (self.at(side) == BRICK and side in self.holes)
+            free = free and all(guard.cell != side for guard in self.guards)
             if free and self.at(brick) == BRICK and brick not in self.holes:
-                if all(guard.cell != side for guard in self.guards):
-                    self.holes[brick] = HOLE_TICKS
+                self.holes[brick] = HOLE_TICKS
 
     def ways_to_player(self):
         """The moves from every cell to the player's for a guard who sees no hole but the one that she is in."""
@@ -112,7 +112,7 @@ class Game:
         moves = self.moves(guard.cell, set(), heads=False)
         for way in ("up", "down", "left", "right"):
             goal = beside(guard.cell, way)
-            if away.get(goal) == away[guard.cell] - 1 and (way in moves or goal == self.player and way == "down"):
+            if away.get(goal) == away[guard.cell] - 1 and (way in moves or (goal == self.player and way == "down")):
                 guard.cell = goal
                 return
             if (
@@ -207,8 +207,8 @@ def reached(rows, digging):
             for side in ("left", "right"):
                 clear = beside(cell, side)
                 brick = beside(clear, "down")
-                if digging and firm and game.at(brick) == BRICK and brick not in opened:
-                    if game.at(clear) == EMPTY or clear in opened:
-                        opened.add(brick)
-                        changed = True
+                free = firm and (game.at(clear) == EMPTY or clear in opened)
+                if digging and free and game.at(brick) == BRICK and brick not in opened:
+                    opened.add(brick)
+                    changed = True
     return cells
