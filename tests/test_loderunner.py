@@ -79,7 +79,7 @@ def play_both(level, actions):
 
 def test_the_compiled_step_is_the_plain_step():
     events = set()
-    for seed in range(300 if COMPILED else 20):
+    for seed in range(120 if COMPILED else 10):
         generator = np.random.default_rng(seed)
         level = random_level(seed, (generator.integers(3, 8), generator.integers(3, 10)))
         # Sticking to a way for a while leads further than pure chance.
@@ -91,10 +91,21 @@ def test_the_compiled_step_is_the_plain_step():
         assert events == {"hole", "trapped", "climbed", "playing", "won", "lost"}
 
 
-def test_a_guard_is_trapped_climbs_out_and_is_buried_where_it_cannot():
+def test_a_guard_is_trapped_and_climbs_out():
     level = PROBLEM.parse(["........", "M......E", "bbbbbbbb", "BBBBBBBG"])
-    # One dug brick between player and guard; she waits while it falls in and climbs out again.
-    assert {"hole", "trapped", "climbed"} <= play_both(level, [5] + [6] * 20)
+    # One dug brick between player and guard; it falls in, climbs out and then has her.
+    assert {"hole", "trapped", "climbed", "lost"} == play_both(level, [5] + [6] * 31) - {"playing"}
+
+
+def test_a_guard_in_a_hole_that_closes_begins_again():
+    level = PROBLEM.parse(["M.............E", "bbbbbbbbbbbbbbb", "BBBBBBBBBBBBBBG"])
+    events = play_both(level, [5] + [6] * 31)
+    assert "climbed" not in events
+    assert "trapped" in events
+    state = RULES.start(level)
+    for action in [5] + [6] * 31:
+        state = RULES.step(state, action)
+    assert view(state)[2:4] == ([((0, 14), 0, False)], {})
 
 
 def test_digging_needs_an_empty_cell_and_a_brick():
@@ -124,25 +135,25 @@ def replay(level, actions):
 
 def test_the_search_agrees_with_trying_everything():
     verdicts = []
-    for seed in range(160 if COMPILED else 6):
+    for seed in range(60 if COMPILED else 4):
         level = random_level(seed, [(3, 4), (4, 4), (3, 6), (5, 3)][seed % 4], most_guards=1)
-        won = winnable(level.tolist(), most=8_000)
-        solution = RULES.solve(level, 60_000)
+        won = winnable(level.tolist(), most=1_500)
+        solution = RULES.solve(level, 30_000)
         verdicts.append((won, solution.status))
         if solution.solved:
-            assert won is not False
+            assert won in (True, None)
             assert replay(level, solution.actions) == WON
         if solution.status == "unsolvable":
             assert won in (False, None), level.tolist()
         if won is not None:
             assert solution.status == ("solved" if won else "unsolvable"), level.tolist()
     if COMPILED:
-        assert verdicts.count((True, "solved")) > 20
-        assert verdicts.count((False, "unsolvable")) > 20
+        assert verdicts.count((True, "solved")) > 8
+        assert verdicts.count((False, "unsolvable")) > 8
 
 
 def test_floods_are_the_plain_floods():
-    levels = np.array([random_level(seed, (6, 7)) for seed in range(120 if COMPILED else 5)])
+    levels = np.array([random_level(seed, (6, 7)) for seed in range(60 if COMPILED else 5)])
     measured = PROBLEM.measure_static(levels)
     for level, values in zip(levels, measured, strict=True):
         gold = {(y, x) for y, x in np.argwhere(level == 5).tolist()}
@@ -151,7 +162,7 @@ def test_floods_are_the_plain_floods():
 
 
 def test_what_play_reaches_the_flood_reaches():
-    for seed in range(200 if COMPILED else 5):
+    for seed in range(80 if COMPILED else 5):
         level = random_level(seed, (6, 8), most_guards=3)
         cells = reached(level.tolist(), digging=True)
         game = Game(level.tolist())
@@ -180,7 +191,7 @@ def test_a_search_can_be_stopped():
 @pytest.mark.skipif(not COMPILED, reason="building takes many attempts")
 @pytest.mark.parametrize("shape", [(22, 32), (12, 16)])
 def test_constructed_levels_meet_every_target_and_differ(shape):
-    levels = envs.construct("loderunner", 12, 3, shape)
+    levels = envs.construct("loderunner", 8, 3, shape)
     measured = PROBLEM.measure(levels)
     for metric, values in zip(PROBLEM.metrics, measured.T, strict=True):
         assert (values >= metric.target[0]).all(), metric.name

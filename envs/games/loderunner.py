@@ -53,6 +53,7 @@ class LoderunnerRules(Rules):
     the player loses; it is won if no gold is left. The original then opens a way out; here the last gold wins.
     """
 
+    default_budget = 150_000
     actions = ("left", "right", "up", "down", "dig-left", "dig-right", "wait")
     keys = {
         "left": ("left", "a"),

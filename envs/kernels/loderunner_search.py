@@ -45,10 +45,10 @@ _CELL, _TRAP_ZERO = 64, 8
 # an open hole.
 ALL = 1 << 30
 _ROUNDS = (
-    (1, 15, (1600, 8, 64)),
+    (1, 15, (3200, 0, 64)),
     (3, 20, (1600, 8, 64)),
-    (10, 25, (3200, 8, 64)),
-    (40, 30, (1600, 16, 128)),
+    (10, 25, (3200, 4, 64)),
+    (40, 30, (4800, 2, 32)),
     (ALL, 100, (1600, 8, 64)),
 )
 #: How long a state without holes waits in one go.
@@ -69,7 +69,8 @@ def _grown(array, rows):
 @inline
 def _digest(row, bodies, guards, timed):
     """Returns a hash of a packed state; untimed, of nothing but place, holes' cells and gold."""
-    value = np.int64(row[_PLAYER] if timed else row[_PLAYER] >> 1)
+    # Multiplied at once, or a place and a hole's cell could make up for one another.
+    value = np.int64(row[_PLAYER] if timed else row[_PLAYER] >> 1) * np.int64(0x2545F4914F6CDD1D)
     begin = 1 if timed else bodies
     for i in range(begin, row.size):
         word = np.int64(row[i])

@@ -81,9 +81,9 @@ class Loderunner(Problem):
             static = kernels.measure_static(tried)[:, : kernels.GOLD_MISSED]
             fine = ((static >= low[: kernels.GOLD_MISSED]) & (static <= high[: kernels.GOLD_MISSED])).all(axis=1)
             metrics = kernels.measure(tried[fine], self.budget)
-            fine[fine] = ((metrics >= low) & (metrics <= high)).all(axis=1)
-            levels[waiting[fine]] = tried[fine]
-            waiting = waiting[~fine]
+            kept = np.flatnonzero(fine)[((metrics >= low) & (metrics <= high)).all(axis=1)]
+            levels[waiting[kept]] = tried[kept]
+            waiting = np.delete(waiting, kept)
         if len(waiting):
             raise UserError(
                 f"{len(waiting)} of {len(levels)} loderunner levels of shape {tuple(shape)} could not be built in "
