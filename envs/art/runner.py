@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from envs.art.pen import OUTLINE, Pen
 from envs.art.registry import drawing
 
@@ -27,6 +30,14 @@ def _dark(pen: Pen) -> None:
     pen.paint(pen.box(-1, -1, 33, 33), CAVERN, relief=0.0)
     if pen.size >= 12:
         pen.paint(pen.box(0.6, 0.6, 31.4, 31.4, 2), (38, 37, 57), relief=0.0)
+
+
+@contextmanager
+def _in_the_dark(pen: Pen) -> Iterator[None]:
+    """Sets what is painted inside off from the cavern behind it; pictures would put sandstone there."""
+    _dark(pen)
+    with pen.layer():
+        yield
 
 
 @drawing("cavern", outline=False, shadow=False)
@@ -70,34 +81,37 @@ def hole(pen: Pen) -> None:
         pen.paint(pen.polygon(points), CLAY[1], relief=0.45, depth=1.0)
 
 
-@drawing("ladder")
+@drawing("ladder", outline=False, shadow=False)
 def ladder(pen: Pen) -> None:
     """Two rails and four rungs; the rails meet those of the next ladder."""
-    for x in (8, 24):
-        pen.paint(pen.box(x - 1.9, -2, x + 1.9, 34), WOOD, relief=0.5, depth=1.0)
-    for y in (4, 12, 20, 28):
-        pen.paint(pen.box(6, y - 1.5, 26, y + 1.5, 1), WOOD, relief=0.5, depth=0.9)
+    with _in_the_dark(pen):
+        for x in (8, 24):
+            pen.paint(pen.box(x - 1.9, -2, x + 1.9, 34), WOOD, relief=0.5, depth=1.0)
+        for y in (4, 12, 20, 28):
+            pen.paint(pen.box(6, y - 1.5, 26, y + 1.5, 1), WOOD, relief=0.5, depth=0.9)
 
 
-@drawing("rope")
+@drawing("rope", outline=False, shadow=False)
 def rope(pen: Pen) -> None:
     """A rope to hang from, high in its cell."""
-    pen.paint(pen.box(-2, 4.4, 34, 7.6), HEMP, relief=0.5, depth=1.0)
-    if pen.size >= 16:
-        for x in range(0, 36, 4):
-            pen.paint(pen.stroke([(x - 1.2, 7.4), (x + 1.2, 4.6)], 0.9), (140, 116, 76), relief=0.0)
+    with _in_the_dark(pen):
+        pen.paint(pen.box(-2, 4.4, 34, 7.6), HEMP, relief=0.5, depth=1.0)
+        if pen.size >= 16:
+            for x in range(0, 36, 4):
+                pen.paint(pen.stroke([(x - 1.2, 7.4), (x + 1.2, 4.6)], 0.9), (140, 116, 76), relief=0.0)
 
 
-@drawing("gold")
+@drawing("gold", outline=False, shadow=False)
 def gold(pen: Pen) -> None:
     """Three bars in a pile."""
-    for left, top in ((3.5, 20.5), (16.5, 20.5), (10, 11.5)):
-        bar = pen.polygon([(left + 2.4, top), (left + 9.6, top), (left + 12, top + 9), (left, top + 9)])
-        pen.edge(bar, width=0.8)
-        pen.paint(bar, GOLD, relief=0.65, depth=1.5)
-        if pen.size >= 16:
-            shine = pen.box(left + 3.6, top + 1.6, left + 8.4, top + 3)
-            pen.paint(shine, (255, 244, 190), relief=0.0, alpha=0.8)
+    with _in_the_dark(pen):
+        for left, top in ((3.5, 20.5), (16.5, 20.5), (10, 11.5)):
+            bar = pen.polygon([(left + 2.4, top), (left + 9.6, top), (left + 12, top + 9), (left, top + 9)])
+            pen.edge(bar, width=0.8)
+            pen.paint(bar, GOLD, relief=0.65, depth=1.5)
+            if pen.size >= 16:
+                shine = pen.box(left + 3.6, top + 1.6, left + 8.4, top + 3)
+                pen.paint(shine, (255, 244, 190), relief=0.0, alpha=0.8)
 
 
 def _robot(pen: Pen, arms_up: bool) -> None:
@@ -118,30 +132,35 @@ def _robot(pen: Pen, arms_up: bool) -> None:
     pen.paint(pen.ellipse(16, 2, 1.5), ALARM, relief=0.4, depth=0.7)
 
 
-@drawing("guard")
+@drawing("guard", outline=False, shadow=False)
 def guard(pen: Pen) -> None:
     """A robot on its feet."""
-    _robot(pen, arms_up=False)
+    with _in_the_dark(pen):
+        _robot(pen, arms_up=False)
 
 
 def _behind(pen: Pen, name: str) -> None:
     """Puts a ladder or a rope behind a figure."""
-    with pen.layer():
-        ladder(pen) if name == "ladder" else rope(pen)
+    if name == "ladder":
+        ladder(pen)
+    else:
+        rope(pen)
 
 
-@drawing("guard-ladder")
+@drawing("guard-ladder", outline=False, shadow=False)
 def guard_ladder(pen: Pen) -> None:
     """A robot that climbs."""
     _behind(pen, "ladder")
-    _robot(pen, arms_up=True)
+    with pen.layer():
+        _robot(pen, arms_up=True)
 
 
-@drawing("guard-rope")
+@drawing("guard-rope", outline=False, shadow=False)
 def guard_rope(pen: Pen) -> None:
     """A robot that swings."""
     _behind(pen, "rope")
-    _robot(pen, arms_up=True)
+    with pen.layer():
+        _robot(pen, arms_up=True)
 
 
 @drawing("guard-trapped", outline=False, shadow=False)
@@ -176,34 +195,38 @@ def _runner(pen: Pen, arms: str) -> None:
         pen.paint(pen.ellipse(x, 11.2, 1.0, 1.5), OUTLINE, relief=0.0)
 
 
-@drawing("runner")
+@drawing("runner", outline=False, shadow=False)
 def runner(pen: Pen) -> None:
     """The runner as levels show her."""
-    _runner(pen, "side")
-
-
-@drawing("runner-right")
-def runner_right(pen: Pen) -> None:
-    """The runner on her way to the right."""
-    _runner(pen, "side")
-
-
-@drawing("runner-left")
-def runner_left(pen: Pen) -> None:
-    """The runner on her way to the left."""
-    with pen.mirrored():
+    with _in_the_dark(pen):
         _runner(pen, "side")
 
 
-@drawing("runner-ladder")
+@drawing("runner-right", outline=False, shadow=False)
+def runner_right(pen: Pen) -> None:
+    """The runner on her way to the right."""
+    with _in_the_dark(pen):
+        _runner(pen, "side")
+
+
+@drawing("runner-left", outline=False, shadow=False)
+def runner_left(pen: Pen) -> None:
+    """The runner on her way to the left."""
+    with _in_the_dark(pen), pen.mirrored():
+        _runner(pen, "side")
+
+
+@drawing("runner-ladder", outline=False, shadow=False)
 def runner_ladder(pen: Pen) -> None:
     """The runner on a ladder."""
     _behind(pen, "ladder")
-    _runner(pen, "up")
+    with pen.layer():
+        _runner(pen, "up")
 
 
-@drawing("runner-rope")
+@drawing("runner-rope", outline=False, shadow=False)
 def runner_rope(pen: Pen) -> None:
     """The runner on a rope."""
     _behind(pen, "rope")
-    _runner(pen, "up")
+    with pen.layer():
+        _runner(pen, "up")
