@@ -322,6 +322,8 @@ def _round(first, ground, board, caches, variants, weights, budget, stop):
             patience = 1
             if action == WAIT and variants < ALL and not falls:
                 patience = HOLE_TICKS if before > 0 else IDLE_TICKS
+                # The states on the way are left out; without guards and holes they are all the same.
+                cut_short = cut_short or before > 0 or guard_cells.size > 0
             while patience > 0 and not lost and hole_count == before:
                 if clock == 1 and guard_cells.size > 0:
                     slot = _ways_to(tiles, stride, target, slots, owners, ways, way_queue)

@@ -39,6 +39,9 @@ class Loderunner(Problem):
     solution_length: ClassVar[int] = 20
     #: The most states that the solver expands when a level is measured.
     budget: ClassVar[int] = 3_000
+    #: The same for an attempt of `construct`: what `budget` gives to the search's first round, so that what the one
+    #: solves the other does.
+    attempt_budget: ClassVar[int] = 450
     #: How many attempts `construct` makes at one level.
     attempts: ClassVar[int] = 2_000
 
@@ -80,7 +83,7 @@ class Loderunner(Problem):
             build(seeds[waiting], attempt, tried)
             static = kernels.measure_static(tried)[:, : kernels.GOLD_MISSED]
             fine = ((static >= low[: kernels.GOLD_MISSED]) & (static <= high[: kernels.GOLD_MISSED])).all(axis=1)
-            metrics = kernels.measure(tried[fine], self.budget)
+            metrics = kernels.measure(tried[fine], self.attempt_budget)
             kept = np.flatnonzero(fine)[((metrics >= low) & (metrics <= high)).all(axis=1)]
             levels[waiting[kept]] = tried[kept]
             waiting = np.delete(waiting, kept)
