@@ -69,8 +69,8 @@ class LoderunnerRules(Rules):
         "their touch is the end, and so is a hole that closes over you."
     )
     sprites = (
-        *("cavern", "brick", "stone", "ladder", "rope", "gold", "guard", "runner"),
-        *("runner-left", "runner-right", "runner-ladder", "runner-rope", "hole", "guard-trapped"),
+        *("cavern", "cavern-brick", "stone", "ladder", "rope", "gold", "guard", "miner"),
+        *("miner-left", "miner-right", "miner-ladder", "miner-rope", "hole", "guard-trapped"),
         *("guard-ladder", "guard-rope"),
     )
 

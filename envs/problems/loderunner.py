@@ -100,13 +100,13 @@ PROBLEM = Loderunner(
     description="a mine of platforms, ladders and ropes whose gold can all be taken, past guards",
     tiles=(
         Tile("empty", ".", (34, 33, 52), "cavern"),
-        Tile("brick", "b", (196, 100, 70), "brick"),
+        Tile("brick", "b", (196, 100, 70), "cavern-brick"),
         Tile("solid", "B", (116, 122, 140), "stone"),
         Tile("ladder", "#", (214, 164, 92), "ladder"),
         Tile("rope", "-", (196, 176, 128), "rope"),
         Tile("gold", "G", (255, 202, 64), "gold"),
         Tile("guard", "E", (150, 166, 186), "guard"),
-        Tile("player", "M", (46, 176, 156), "runner"),
+        Tile("player", "M", (46, 176, 156), "miner"),
     ),
     default_shape=(22, 32),
     # The shares of the 150 levels of the VGLC, but for the player: about one level in three begins with exactly one.

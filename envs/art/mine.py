@@ -1,4 +1,4 @@
-"""The mine of the runner: bricks, ladders, ropes, gold bars, robots that guard them, and the runner herself."""
+"""The mine: bricks, ladders, ropes, gold bars, robots that guard them, and the miner."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def cavern(pen: Pen) -> None:
     _dark(pen)
 
 
-@drawing("brick", outline=False, shadow=False)
+@drawing("cavern-brick", outline=False, shadow=False)
 def brick(pen: Pen) -> None:
     """Three courses of clay that a spade can open."""
     pen.paint(pen.box(-1, -1, 33, 33), MORTAR, relief=0.0)
@@ -195,28 +195,28 @@ def _runner(pen: Pen, arms: str) -> None:
         pen.paint(pen.ellipse(x, 11.2, 1.0, 1.5), OUTLINE, relief=0.0)
 
 
-@drawing("runner", outline=False, shadow=False)
+@drawing("miner", outline=False, shadow=False)
 def runner(pen: Pen) -> None:
     """The runner as levels show her."""
     with _in_the_dark(pen):
         _runner(pen, "side")
 
 
-@drawing("runner-right", outline=False, shadow=False)
+@drawing("miner-right", outline=False, shadow=False)
 def runner_right(pen: Pen) -> None:
     """The runner on her way to the right."""
     with _in_the_dark(pen):
         _runner(pen, "side")
 
 
-@drawing("runner-left", outline=False, shadow=False)
+@drawing("miner-left", outline=False, shadow=False)
 def runner_left(pen: Pen) -> None:
     """The runner on her way to the left."""
     with _in_the_dark(pen), pen.mirrored():
         _runner(pen, "side")
 
 
-@drawing("runner-ladder", outline=False, shadow=False)
+@drawing("miner-ladder", outline=False, shadow=False)
 def runner_ladder(pen: Pen) -> None:
     """The runner on a ladder."""
     _behind(pen, "ladder")
@@ -224,7 +224,7 @@ def runner_ladder(pen: Pen) -> None:
         _runner(pen, "up")
 
 
-@drawing("runner-rope", outline=False, shadow=False)
+@drawing("miner-rope", outline=False, shadow=False)
 def runner_rope(pen: Pen) -> None:
     """The runner on a rope."""
     _behind(pen, "rope")
