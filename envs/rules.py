@@ -83,6 +83,9 @@ class Rules(ABC):
     #: Whether the window offers to take moves back.
     undo: bool = False
 
+    #: Whether the solver's solutions have the fewest actions.
+    shortest: bool = True
+
     #: The solver's default limit on expanded states.
     default_budget: int = 200_000
 

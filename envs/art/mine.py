@@ -46,7 +46,7 @@ def cavern(pen: Pen) -> None:
     _dark(pen)
 
 
-@drawing("cavern-brick", outline=False, shadow=False)
+@drawing("redbrick", outline=False, shadow=False)
 def brick(pen: Pen) -> None:
     """Three courses of clay that a spade can open."""
     pen.paint(pen.box(-1, -1, 33, 33), MORTAR, relief=0.0)

@@ -64,12 +64,13 @@ class LoderunnerRules(Rules):
         "dig-right": ("x", "e"),
         "wait": (".", "return"),
     }
+    shortest = False
     description = (
         "Take all the gold. Climb ladders, swing along ropes, dig holes into bricks to fall through or to trap guards; "
         "their touch is the end, and so is a hole that closes over you."
     )
     sprites = (
-        *("cavern", "cavern-brick", "stone", "ladder", "rope", "gold", "guard", "miner"),
+        *("cavern", "redbrick", "stone", "ladder", "rope", "gold", "guard", "miner"),
         *("miner-left", "miner-right", "miner-ladder", "miner-rope", "hole", "guard-trapped"),
         *("guard-ladder", "guard-rope"),
     )

@@ -145,6 +145,7 @@ class PlatformRules(Rules):
         "run": ("left shift", "right shift", "x"),
     }
     ticks_per_second = 30
+    shortest = False
     senses = 7
     description = (
         "Get to the right end. Hold jump to jump higher, hold run to go faster and jump further. "

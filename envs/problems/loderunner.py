@@ -100,7 +100,7 @@ PROBLEM = Loderunner(
     description="a mine of platforms, ladders and ropes whose gold can all be taken, past guards",
     tiles=(
         Tile("empty", ".", (34, 33, 52), "cavern"),
-        Tile("brick", "b", (196, 100, 70), "cavern-brick"),
+        Tile("brick", "b", (196, 100, 70), "redbrick"),
         Tile("solid", "B", (116, 122, 140), "stone"),
         Tile("ladder", "#", (214, 164, 92), "ladder"),
         Tile("rope", "-", (196, 176, 128), "rope"),

@@ -36,8 +36,8 @@ class GameScene(Scene):
     """
 
     side = SIDE + 20
-    #: What the counter counts, and what is said about a solution and to a player who needs no more than it.
-    unit, at_best, praise = "moves", "at best", "nobody can do better"
+    #: What the counter counts, and what the button says that asks the solver.
+    unit, ask = "moves", "Ask the solver for the next move"
 
     def __init__(self, app: App, problem: Problem, levels: Sequence[Level], own: bool = False) -> None:
         super().__init__(app)
@@ -259,7 +259,8 @@ class GameScene(Scene):
             return f"In {taken}."
         best = len(self.solution.actions)
         if self.moves <= best:
-            return f"In {taken}: {self.praise}."
+            praise = "nobody can do better" if self.rules.shortest else "our player needs no less"
+            return f"In {taken}: {praise}."
         return f"In {taken}; {self.told(best)} would have been enough."
 
     def _comfort(self) -> str:
@@ -293,7 +294,9 @@ class GameScene(Scene):
             self.counted(self.moves), (unit.right + brush.px(14), y + brush.px(18)), 30, BRIGHT, True, "midleft"
         )
         if solved and self.solution is not None:
-            best = f"of {self.counted(len(self.solution.actions))} {self.at_best}"
+            best = (
+                f"of {self.counted(len(self.solution.actions))} {'at best' if self.rules.shortest else 'by our player'}"
+            )
             brush.text(best, (counter.right + brush.px(10), y + brush.px(20)), 15, MUTED, anchor="midleft")
         y += brush.px(52)
         y = brush.paragraph(self.rules.description, pygame.Rect(inner.left, y, inner.width, 0), 15, PLAIN)
@@ -301,9 +304,7 @@ class GameScene(Scene):
         y = self._draw_pad(brush, pygame.Rect(inner.left, y, inner.width, 0))
         hint_box = pygame.Rect(inner.left, y + brush.px(8), inner.width, brush.px(44))
         can_ask = self.playable and self.outcome == PLAYING
-        self.button(
-            brush, hint_box, self.show_hint, "Ask the solver for the next move", key="h", enabled=can_ask, size=16
-        )
+        self.button(brush, hint_box, self.show_hint, self.ask, key="h", enabled=can_ask, size=16)
         if self.hint is not None:
             words = self.hint[1]
             if self.hint[0] is None and self.outcome == PLAYING:

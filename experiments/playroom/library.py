@@ -194,6 +194,8 @@ def verdict(rules: Rules, level: Level, budget: int | None = None) -> tuple[Solu
     solution = rules.solve(level, budget or PATIENCE)
     if solution.status == "solved":
         moves = len(solution.actions)
+        if rules.ticks_per_second:
+            return solution, f"proven winnable in {moves / rules.ticks_per_second:.1f} seconds"
         return solution, f"proven winnable in {moves} move{'' if moves == 1 else 's'}"
     if solution.status == "unsolvable":
         return solution, "proven unsolvable"

@@ -23,7 +23,7 @@ class LiveScene(GameScene):
     The arguments are those of `GameScene`.
     """
 
-    unit, at_best, praise = "seconds", "by our player", "our player was not faster"
+    unit, ask = "seconds", "Let our player go on"
 
     def restart(self) -> None:
         """Begins the level again, standing still until a button is pressed."""
@@ -96,7 +96,8 @@ class LiveScene(GameScene):
 
     def commands(self) -> list[Command]:
         """Returns the keys of the scene: the game's buttons, then the rest."""
-        entries = super().commands()
+        own = {"move", *self.rules.actions}
+        entries = [entry for entry in super().commands() if entry.label not in own]
         if self.outcome != PLAYING:
             return entries
         buttons = [command(button, {keys[0]: partial(self.click, button)}) for button, keys in self.rules.keys.items()]
