@@ -80,7 +80,8 @@ def assert_names(call, words, kind=UserError):
 @pytest.mark.parametrize("kind", ["auto", "mlp", "conv"])
 @pytest.mark.parametrize(("problem", "representation"), IDS)
 def test_networks_of_every_environment(problem, representation, kind):
-    for options in ({}, {"look_ahead": True}, {"controls": ["regions"], "frozen_share": 0.3}):
+    controls = [envs.get_problem(problem).metrics[0].name]
+    for options in ({}, {"look_ahead": True}, {"controls": controls, "frozen_share": 0.3}):
         if options.get("look_ahead") and representation in ("narrowmulti", "cellular"):
             continue
         env = make(problem, representation, **options)

@@ -111,4 +111,13 @@ CRITERIA = Loderunner(
         ("player", 2),
     ),
     baselines=(Baseline("ES on patterns", 0.00, 0.01, 0.10), Baseline("GA on patterns", 0.00, 0.01, 0.17)),
+    options={
+        "targets": {
+            "gold": (6, 12),
+            "enemies": (3, 6),
+            "explored": (20, 100),
+            "used-tiles": (75, 100),
+            "missed-gold": (0, 0),
+        }
+    },
 )

@@ -82,4 +82,15 @@ CRITERIA = Smb(
         ("tube", 5),
     ),
     baselines=(Baseline("ES on slices", 0.00, 0.01, 0.00), Baseline("GA on slices", 0.00, 0.01, 0.00)),
+    # Two tubes side by side are no fault here, nor is any number of enemies.
+    options={
+        "targets": {
+            "empty": (1200, np.inf),
+            "dist-floor": (0, 0),
+            "enemies": (-np.inf, np.inf),
+            "jumps": (-np.inf, np.inf),
+            "dist-win": (0, 0),
+        },
+        "weights": {"disjoint-tubes": 0},
+    },
 )

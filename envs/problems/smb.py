@@ -124,6 +124,7 @@ PROBLEM = Platformer(
         Tile("tube", "T", (70, 168, 96), "tube"),
     ),
     default_shape=(14, 114),
+    border="empty",
     # The published shares are 0.75, 0.1, 0.01, 0.04, 0.01, 0.02 and 0.02, which are divided by their sum.
     start_probabilities=tuple(share / 95 for share in (75, 10, 1, 4, 1, 2, 2)),
     smallest_shape=(6, 12),
