@@ -3,6 +3,8 @@
     python -m benchmarks.environments
     python -m benchmarks.environments tilewright/binary-narrow-v0 tilewright/zelda-turtle-v0 --lanes 1 1024
     python -m benchmarks.environments tilewright/maze-wide-v0 --shape 64 64 --lanes 256
+    python -m benchmarks.environments --valid
+    python -m benchmarks.environments tilewright/smb-narrow-v0 --play-every 100 --to-the-end
     python -m benchmarks.environments --solver
     python -m benchmarks.environments --out speed.md --out speed.json
 
@@ -23,7 +25,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import envs
+
+#: How many levels the constructive generator builds to start from.
+VALID_LEVELS = 256
+
+#: After so many seconds, and four steps, warming up is over.
+LONGEST_WARM_UP = 20.0
 
 
 @dataclass
@@ -63,7 +71,7 @@ def measure_steps(step: Callable[[int], Any], lanes: int, repeats: int, seconds:
     while clock() < until:
         step(calls)
         calls += 1
-    done, calls = calls, max(4 * calls // repeats, 10)
+    done, calls = calls, max(4 * calls // repeats, 3)
     rates, worst = [], 0.0
     for _ in range(repeats):
         start = before = clock()
@@ -77,14 +85,21 @@ def measure_steps(step: Callable[[int], Any], lanes: int, repeats: int, seconds:
     return statistics.median(rates), 1000 * worst
 
 
-def options_for(shape: Sequence[int] | None) -> dict[str, Any]:
-    """Returns the options of an environment whose levels have a shape; None stands for the default one."""
-    return {} if shape is None else {"shape": tuple(shape)}
-
-
-def named(environment_id: str, shape: Sequence[int] | None) -> str:
-    """Returns an environment's id, followed by its levels' shape where it is not the default one."""
-    return environment_id if shape is None else f"{environment_id} ({' x '.join(map(str, shape))})"
+def options_for(environment_id: str, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Returns the options of an environment that the command line asks for, and the environment's name with them."""
+    options: dict[str, Any] = {}
+    if chosen.shape is not None:
+        options["shape"] = tuple(chosen.shape)
+    if chosen.play_every != 1:
+        options["play_every"] = chosen.play_every
+    if chosen.to_the_end:
+        options["end_on_success"] = False
+    told = [" x ".join(map(str, value)) if name == "shape" else f"{name}={value}" for name, value in options.items()]
+    if chosen.valid:
+        problem = environment_id.removeprefix("tilewright/").partition("-")[0]
+        options["start_levels"] = envs.construct(problem, VALID_LEVELS, shape=chosen.shape)
+        told.append("from playable levels")
+    return options, f"{environment_id} ({', '.join(told)})" if told else environment_id
 
 
 def random_actions(environment: gymnasium.vector.VectorEnv, lanes: int) -> Callable[[int], NDArray[np.int64]]:
@@ -105,27 +120,29 @@ def random_actions(environment: gymnasium.vector.VectorEnv, lanes: int) -> Calla
     return actions
 
 
-def measure_environment(
-    environment_id: str, lanes: int, repeats: int, seconds: float, shape: Sequence[int] | None = None
-) -> Result:
-    """Measures a batch made by `gymnasium.make_vec`; the shape is that of its levels, None for the default."""
+def measure_environment(environment_id: str, lanes: int, chosen: argparse.Namespace) -> Result:
+    """Measures a batch made by `gymnasium.make_vec`."""
+    options, name = options_for(environment_id, chosen)
     start = time.perf_counter()
-    environment = gymnasium.make_vec(environment_id, num_envs=lanes, **options_for(shape))
+    environment = gymnasium.make_vec(environment_id, num_envs=lanes, **options)
     actions = random_actions(environment, lanes)
     environment.reset(seed=0)
     # Long enough for every kernel, those of automatic resets among them, to have been called.
     for i in range(400 if lanes == 1 else 40):
         environment.step(actions(i))
+        if i >= 3 and time.perf_counter() - start > LONGEST_WARM_UP:
+            break
     warm_up = time.perf_counter() - start
-    rate, worst = measure_steps(lambda i: environment.step(actions(i)), lanes, repeats, seconds)
+    rate, worst = measure_steps(lambda i: environment.step(actions(i)), lanes, chosen.repeats, chosen.seconds)
     environment.close()
-    return Result(named(environment_id, shape), lanes, rate, worst, warm_up)
+    return Result(name, lanes, rate, worst, warm_up)
 
 
-def measure_single(environment_id: str, repeats: int, seconds: float, shape: Sequence[int] | None = None) -> Result:
+def measure_single(environment_id: str, chosen: argparse.Namespace) -> Result:
     """Measures a single environment made by `gymnasium.make`, which is reset after each episode."""
+    options, name = options_for(environment_id, chosen)
     start = time.perf_counter()
-    environment = gymnasium.make(environment_id, **options_for(shape))
+    environment = gymnasium.make(environment_id, **options)
     environment.action_space.seed(0)
     actions = [environment.action_space.sample() for _ in range(256)]
     environment.reset(seed=0)
@@ -138,9 +155,9 @@ def measure_single(environment_id: str, repeats: int, seconds: float, shape: Seq
     for i in range(400):
         step(i)
     warm_up = time.perf_counter() - start
-    rate, worst = measure_steps(step, 1, repeats, seconds)
+    rate, worst = measure_steps(step, 1, chosen.repeats, chosen.seconds)
     environment.close()
-    return Result(f"{named(environment_id, shape)}, by gymnasium.make", 1, rate, worst, warm_up)
+    return Result(f"{name}, by gymnasium.make", 1, rate, worst, warm_up)
 
 
 def valid_levels(levels: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -233,6 +250,11 @@ def main() -> None:
     parser.add_argument("ids", nargs="*", help="environment ids; none means all of them")
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 64, 1024], help="how many levels side by side")
     parser.add_argument("--shape", type=int, nargs="+", metavar="SIZE", help="of the levels: height and width")
+    parser.add_argument("--valid", action="store_true", help="start from levels of the constructive generator")
+    parser.add_argument(
+        "--play-every", type=int, default=1, help="the option of that name: how often levels are played"
+    )
+    parser.add_argument("--to-the-end", action="store_true", help="success does not end episodes")
     parser.add_argument("--repeats", type=int, default=5, help="of how many repeats the median is taken; at least 5")
     parser.add_argument("--seconds", type=float, default=2.0, help="about how long the repeats take together")
     parser.add_argument("--single", action="store_true", help="measure gymnasium.make as well")
@@ -258,12 +280,12 @@ def main() -> None:
     if options.ids or not options.solver:
         for name in options.ids or known:
             for lanes in options.lanes:
-                results.append(measure_environment(name, lanes, options.repeats, options.seconds, options.shape))
+                results.append(measure_environment(name, lanes, options))
                 print(
                     f"{results[-1].environment}, {lanes} lanes: {results[-1].steps_per_second:,.0f} steps/s", flush=True
                 )
             if options.single:
-                results.append(measure_single(name, options.repeats, options.seconds, options.shape))
+                results.append(measure_single(name, options))
     print(table(results))
     for path in options.out:
         write(path, results)
