@@ -1,4 +1,4 @@
-"""Small shapes for levels of any number of axes."""
+"""Small shapes for levels of any problem."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import envs
 
 
 def small(env_id: str, *flat: int) -> tuple[int, ...]:
-    """Returns a (height, width) for flat levels, and with three storeys beneath it for levels of three axes.
+    """Returns a (height, width), with three storeys beneath it for levels of three axes, or what the problem allows.
 
     Args:
         env_id: an environment's id, or a problem's name.
         flat: the height and the width.
     """
-    problem = env_id.removeprefix("tilewright/").split("-")[0]
-    return (3, *flat) if len(envs.get_problem(problem).default_shape) == 3 else flat
+    problem = envs.get_problem(env_id.removeprefix("tilewright/").split("-")[0])
+    shape = (3, *flat) if len(problem.default_shape) == 3 else flat
+    return tuple(max(size, least) for size, least in zip(shape, problem.smallest_shape, strict=True))

@@ -20,7 +20,8 @@ from envs.checks import difference
 def options_of(env_id):
     # This file runs as a script too, where the folder of tests is no package.
     problem = envs.get_problem(env_id.removeprefix("tilewright/").split("-")[0])
-    return {"shape": (3, 6, 5)[-len(problem.default_shape) :], "step_limit": 12}
+    shape = (3, 6, 5)[-len(problem.default_shape) :]
+    return {"shape": tuple(map(max, shape, problem.smallest_shape)), "step_limit": 12}
 
 
 def run(env, seed, steps, options=None):
