@@ -37,7 +37,14 @@ from envs.vector_env import DesignVectorEnv
 
 torch.set_num_threads(1)
 
-SHAPES = {"binary": (5, 6), "zelda": (4, 5), "sokoban": (4, 4), "voxel": (5, 3, 4)}
+SHAPES = {
+    "binary": (5, 6),
+    "zelda": (4, 5),
+    "sokoban": (4, 4),
+    "voxel": (5, 3, 4),
+    "smb": (6, 12),
+    "loderunner": (5, 6),
+}
 SMALL = NetworkConfig(width=16, channels=4, blocks=1)
 IDS = [(problem, form) for problem in envs.all_problems() for form in envs.all_representations()]
 

@@ -35,12 +35,12 @@ def test_what_the_readme_says_of_a_problem_is_true():
 
 def test_a_file_is_brought_up_to_date(tmp_path, capsys):
     file = tmp_path / "page.md"
-    file.write_text(f"before\n{catalogue.BEGIN}\nold\n{catalogue.END}\nafter\n")
+    file.write_text(f"before\n{catalogue.BEGIN}\nstale words\n{catalogue.END}\nafter\n")
     main(catalogue.Options, catalogue.catalogue, ["--write", str(file)])
     text = file.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
-    assert "old" not in text
+    assert "stale words" not in text
     assert "| sokoban |" in text
 
 

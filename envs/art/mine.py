@@ -30,6 +30,8 @@ def _dark(pen: Pen) -> None:
     pen.paint(pen.box(-1, -1, 33, 33), CAVERN, relief=0.0)
     if pen.size >= 12:
         pen.paint(pen.box(0.6, 0.6, 31.4, 31.4, 2), (38, 37, 57), relief=0.0)
+    for x, y in ((7, 9), (24, 6), (17, 21), (27, 26), (5, 25)):
+        pen.paint(pen.ellipse(x, y, 1.7, 1.3), (76, 72, 104), relief=0.0)
 
 
 @contextmanager
@@ -172,8 +174,8 @@ def guard_trapped(pen: Pen) -> None:
     pen.paint(pen.polygon([(0, 32), (0, 22), (9, 25), (16, 23), (24, 25.5), (32, 22), (32, 32)]), CLAY[1], relief=0.4)
 
 
-def _runner(pen: Pen, arms: str) -> None:
-    """The runner, seen from the front with her arms up, or on the way to the right."""
+def _miner(pen: Pen, arms: str) -> None:
+    """The miner, seen from the front with her arms up, or on the way to the right."""
     feet = ((11.6, 25.2), (20.4, 25.2)) if arms == "up" else ((10.2, 24.2), (21.6, 25.4))
     for x, y in feet:
         pen.paint(pen.box(x - 2.5, y, x + 2.8, y + 5, 1.6), BOOTS, relief=0.5, depth=1.0)
@@ -196,37 +198,30 @@ def _runner(pen: Pen, arms: str) -> None:
 
 
 @drawing("miner", outline=False, shadow=False)
-def runner(pen: Pen) -> None:
-    """The runner as levels show her."""
+def miner(pen: Pen) -> None:
+    """The miner as levels show her, and on her way to the right."""
     with _in_the_dark(pen):
-        _runner(pen, "side")
-
-
-@drawing("miner-right", outline=False, shadow=False)
-def runner_right(pen: Pen) -> None:
-    """The runner on her way to the right."""
-    with _in_the_dark(pen):
-        _runner(pen, "side")
+        _miner(pen, "side")
 
 
 @drawing("miner-left", outline=False, shadow=False)
-def runner_left(pen: Pen) -> None:
-    """The runner on her way to the left."""
+def miner_left(pen: Pen) -> None:
+    """The miner on her way to the left."""
     with _in_the_dark(pen), pen.mirrored():
-        _runner(pen, "side")
+        _miner(pen, "side")
 
 
 @drawing("miner-ladder", outline=False, shadow=False)
-def runner_ladder(pen: Pen) -> None:
-    """The runner on a ladder."""
+def miner_ladder(pen: Pen) -> None:
+    """The miner on a ladder."""
     _behind(pen, "ladder")
     with pen.layer():
-        _runner(pen, "up")
+        _miner(pen, "up")
 
 
 @drawing("miner-rope", outline=False, shadow=False)
-def runner_rope(pen: Pen) -> None:
-    """The runner on a rope."""
+def miner_rope(pen: Pen) -> None:
+    """The miner on a rope."""
     _behind(pen, "rope")
     with pen.layer():
-        _runner(pen, "up")
+        _miner(pen, "up")

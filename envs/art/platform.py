@@ -58,6 +58,7 @@ def brick(pen: Pen) -> None:
 
 
 def _block(pen: Pen, colour: Colour) -> None:
+    pen.paint(pen.box(-1, -1, 33, 33), SKY, relief=0.0)
     pen.paint(pen.box(0.6, 0.6, 31.4, 31.4, 3), OUTLINE, relief=0.0)
     pen.paint(pen.box(1.8, 1.8, 30.2, 30.2, 2.4), colour, relief=0.5, depth=1.4)
     for x, y in ((5.4, 5.4), (26.6, 5.4), (5.4, 26.6), (26.6, 26.6)):

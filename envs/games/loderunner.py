@@ -23,10 +23,11 @@ from envs.kernels.loderunner_rules import (
     WIDTH,
 )
 from envs.kernels.loderunner_search import SOLVED, UNKNOWN, UNSOLVABLE, search
+from envs.kernels.stop import flag
 from envs.rules import PLAYING, WON, Rules, Solution, Status
 
 _STATUS: dict[int, Status] = {SOLVED: "solved", UNSOLVABLE: "unsolvable", UNKNOWN: "unknown"}
-_PLAYER_LEFT, _PLAYER_RIGHT, _PLAYER_LADDER, _PLAYER_ROPE, _HOLE, _TRAPPED, _GUARD_LADDER, _GUARD_ROPE = range(8, 16)
+_PLAYER_LEFT, _PLAYER_LADDER, _PLAYER_ROPE, _HOLE, _TRAPPED, _GUARD_LADDER, _GUARD_ROPE = range(8, 15)
 
 
 class LoderunnerRules(Rules):
@@ -71,7 +72,7 @@ class LoderunnerRules(Rules):
     )
     sprites = (
         *("cavern", "redbrick", "stone", "ladder", "rope", "gold", "guard", "miner"),
-        *("miner-left", "miner-right", "miner-ladder", "miner-rope", "hole", "guard-trapped"),
+        *("miner-left", "miner-ladder", "miner-rope", "hole", "guard-trapped"),
         *("guard-ladder", "guard-rope"),
     )
 
@@ -122,7 +123,7 @@ class LoderunnerRules(Rules):
         board = tiles.astype(np.uint8)
         board[holes > 0] = _HOLE
         on = tiles[state[PLACE]]
-        looks = _PLAYER_LEFT if state[FACING] == LEFT else _PLAYER_RIGHT
+        looks = _PLAYER_LEFT if state[FACING] == LEFT else PLAYER
         board[state[PLACE]] = {LADDER: _PLAYER_LADDER, ROPE: _PLAYER_ROPE}.get(int(on), looks)
         for cell, trap in zip(cells[:count], traps[:count], strict=True):
             seen = {LADDER: _GUARD_LADDER, ROPE: _GUARD_ROPE}.get(int(tiles[cell]), GUARD)
@@ -150,5 +151,5 @@ class LoderunnerRules(Rules):
         if state[OUTCOME] != PLAYING:
             return Solution("solved" if state[OUTCOME] == WON else "unsolvable")
         most = self.default_budget if budget is None else int(budget)
-        status, actions, nodes, _ = search(state, most, np.zeros(1, np.uint8) if stop is None else stop)
+        status, actions, nodes, _ = search(state, most, flag(stop))
         return Solution(_STATUS[status], actions, int(nodes))

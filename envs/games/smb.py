@@ -49,6 +49,7 @@ from envs.kernels.platform_search import (
     search,
     trace,
 )
+from envs.kernels.stop import flag
 from envs.rules import PLAYING, WON, Actor, Rules, Solution, Status
 
 _PLAYER, _STRIDE, _JUMP, _TUBE_TOP, _GRASS, _BEETLE = 8, 9, 10, 11, 12, 13
@@ -283,7 +284,7 @@ class PlatformRules(Rules):
         most = self.default_budget if budget is None else int(budget)
         room = search_room((int(state[HEIGHT]), int(state[WIDTH])), most)
         report = np.zeros(REPORT, np.int64)
-        search(state, most, np.zeros(1, np.uint8) if stop is None else stop, False, *room, report)
+        search(state, most, flag(stop), False, *room, report)
         if report[STATUS] == SOLVED:
             return Solution("solved", trace(room[0], report[LAST]), int(report[EXPANDED]))
         status: Status = "unsolvable" if report[STATUS] == UNSOLVABLE else "unknown"

@@ -25,6 +25,7 @@ from envs.kernels.loderunner_rules import (
     move_guard,
     move_player,
 )
+from envs.kernels.stop import stopped
 
 #: What `search` finds out.
 SOLVED, UNSOLVABLE, UNKNOWN = range(3)
@@ -287,7 +288,7 @@ def _round(first, ground, board, caches, variants, weights, budget, stop):
             continue
         tops[lowest] = frontier[top, 1]
         node = frontier[top, 0]
-        if expanded >= budget or (expanded & 255 == 255 and stop[0] != 0):
+        if expanded >= budget or (expanded & 255 == 255 and stopped(stop) != 0):
             return UNKNOWN, best, states, records, expanded
         expanded += 1
         falls = False

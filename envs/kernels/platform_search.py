@@ -40,6 +40,7 @@ from envs.kernels.platform_rules import (
     stomps,
     touches,
 )
+from envs.kernels.stop import stopped
 
 SOLVED, UNSOLVABLE, UNKNOWN = 0, 1, 2
 # What `search_state` reports.
@@ -273,7 +274,7 @@ def _explore(ground_tiles, enemies, target, budget, timed, stop, scratch, report
             continue
         if expanded >= budget or used + _TRIED.size + 1 > nodes.shape[0]:
             break
-        if expanded % _LOOK == 0 and stop[0] != 0:
+        if expanded % _LOOK == 0 and stopped(stop) != 0:
             break
         expanded += 1
         for choice in range(_TRIED.size):
