@@ -1,9 +1,11 @@
-"""Steps a second of Tilewright's environments beside gym-pcgrl's (Khalifa 2020), in one run on one machine.
+r"""Steps a second of Tilewright's environments beside gym-pcgrl's (Khalifa 2020), in one run on one machine.
 
     git clone https://github.com/amidos2006/gym-pcgrl
     python -m venv old && old/bin/pip install "numpy<2" pillow gym==0.26.2
     python -m benchmarks.peers --gym-pcgrl gym-pcgrl --python old/bin/python
     python -m benchmarks.peers --gym-pcgrl gym-pcgrl --python old/bin/python --problems sokoban --valid
+    python -m benchmarks.peers --gym-pcgrl gym-pcgrl --python old/bin/python --problems smb \
+        --play-every 100 --to-the-end
 
 Both make random actions, resets counted, and give every step's observation, reward and info. The rounds of the three
 contestants (gym-pcgrl, our environment with one lane, and with many) take turns, so that a machine that slows down
@@ -76,9 +78,17 @@ class Peer:
         self._said.close()
 
 
-def our_step(problem: str, representation: str, lanes: int, starts: NDArray[np.uint8] | None) -> Step:
+def our_step(
+    options: argparse.Namespace, problem: str, representation: str, lanes: int, starts: NDArray[np.uint8] | None
+) -> Step:
     """Returns one step of our environment."""
-    env = gymnasium.make_vec(f"tilewright/{problem}-{representation}-v0", num_envs=lanes, start_levels=starts)
+    env = gymnasium.make_vec(
+        f"tilewright/{problem}-{representation}-v0",
+        num_envs=lanes,
+        start_levels=starts,
+        play_every=options.play_every,
+        end_on_success=not options.to_the_end,
+    )
     env.reset(seed=0)
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(64)]
@@ -104,6 +114,8 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=1024, help="of our batched environment")
     parser.add_argument("--repeats", type=int, default=5, help="rounds, of which medians are taken; at least 5")
     parser.add_argument("--seconds", type=float, default=0.6, help="how long each contestant's turn lasts")
+    parser.add_argument("--play-every", type=int, default=1, help="how often our environment plays levels")
+    parser.add_argument("--to-the-end", action="store_true", help="success does not end our episodes")
     parser.add_argument("--valid", action="store_true", help="start from levels of our constructive generator")
     options = parser.parse_args()
     if options.repeats < 5 or options.lanes < 1 or options.seconds <= 0:
@@ -131,7 +143,7 @@ def compare(options: argparse.Namespace, problem: str, representation: str) -> l
             file = Path(folder) / "levels.npy"
             np.save(file, starts)
         peer = Peer(options, problem, representation, file)
-        ours = {lanes: our_step(problem, representation, lanes, starts) for lanes in (1, options.lanes)}
+        ours = {lanes: our_step(options, problem, representation, lanes, starts) for lanes in (1, options.lanes)}
         peer.rate(0.1)
         for step in ours.values():
             rate(step, 0.1)
