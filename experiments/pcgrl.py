@@ -7,7 +7,9 @@ designer and a greedy hill climber on new start levels under the same change bud
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +31,9 @@ from experiments.run import CONFIG_FILE, main, make_folder, write_record
 #: The default training time.
 MINUTES = 3.5
 
+#: The most steps of an episode.
+MOST_STEPS = 20_000
+
 
 @dataclass
 class Options:
@@ -48,7 +53,8 @@ class Options:
             limit in steps.
         resume: go on from the run folder's checkpoint.
         overwrite: begin anew in a run folder that holds a run already.
-        change_share: the share of tiles that an episode may change.
+        change_share: the share of tiles that an episode may change. Its steps are limited to that many changes times
+            the number of tiles, and to 20,000.
         shape: height and width of the levels, or depth, height and width; by default the problem's.
         benchmark: train for the criteria of another benchmark instead of the problem's own targets: pcg-benchmark
             (Khalifa 2025), at its size unless a shape is given.
@@ -85,6 +91,16 @@ class Options:
     network: dict[str, str] = field(default_factory=dict)
 
 
+def longest_episode(options: Options, shape: Sequence[int] | None) -> int:
+    """Returns the limit on an episode's steps, or 0 where the environment's own is no higher.
+
+    The published limit, the change budget times the number of tiles, comes to half a million steps on a platformer: a
+    designer that has learnt to leave a level alone would keep everybody waiting.
+    """
+    cells = math.prod(shape or get_problem(options.problem).default_shape)
+    return MOST_STEPS if max(int(options.change_share * cells), 1) * cells > MOST_STEPS else 0
+
+
 def environment_options(options: Options) -> dict[str, Any]:
     """Returns what `DesignVectorEnv` is given; what stands at its default is left out.
 
@@ -102,6 +118,9 @@ def environment_options(options: Options) -> dict[str, Any]:
         chosen["controls"] = list(options.controls)
     if options.frozen_share:
         chosen["frozen_share"] = options.frozen_share
+    limit = longest_episode(options, chosen.get("shape"))
+    if limit:
+        chosen["step_limit"] = limit
     if options.play_every != 1:
         chosen["play_every"] = options.play_every
     if options.look_ahead is not False:

@@ -472,3 +472,13 @@ def test_a_process_of_its_own(tmp_path):
     command = [sys.executable, "-m", "experiments.evaluate", str(tmp_path / "nowhere")]
     second = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert_refused((second.returncode, second.stdout, second.stderr), tmp_path / "nowhere", "no trained designer")
+
+
+@pytest.mark.parametrize(
+    ("problem", "shape", "limit"), [("binary", None, None), ("smb", None, 20_000), ("maze", (64, 64), 20_000)]
+)
+def test_episodes_on_large_levels_are_limited(problem, shape, limit):
+    from experiments.pcgrl import Options, environment_options
+
+    options = Options(problem=problem, representation="narrow", shape=shape, look_ahead=False)
+    assert environment_options(options).get("step_limit") == limit
