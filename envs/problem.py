@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.counts import CountRule
 from envs.errors import UserError
 from envs.kernels.draw import draw_tiles
 from envs.rules import Rules
@@ -121,6 +122,11 @@ class Problem(ABC):
         rules: the rules of play, or None for a game that cannot be played.
         examples: hand-checked levels.
         smallest_shape: the least shape that makes sense.
+        count_rules: linear rules on tile counts that every level which can be won keeps; what decodes levels tile by
+            tile, and what repairs them, holds to these.
+        symmetries: of "mirror" (left and right change places), "flip" (top and bottom do) and "transpose" (rows and
+            columns do), those after which a level plays the same. Learners use them to have more levels.
+        window: the shape of the pieces that long levels are cut into for learning; None leaves levels whole.
     """
 
     name: str
@@ -134,6 +140,9 @@ class Problem(ABC):
     rules: Rules | None = None
     examples: tuple[Example, ...] = ()
     smallest_shape: Shape = (2, 2)
+    count_rules: tuple[CountRule, ...] = ()
+    symmetries: tuple[str, ...] = ()
+    window: Shape | None = None
     tile_ids: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from envs.art import sprite_names
 from envs.checks.compare import ALMOST_ONE, difference, require
+from envs.counts import check_rules
+from envs.counts import kept as keep_rules
 from envs.errors import UserError
 from envs.problem import STOREY_MARK, Metric, Problem, Shape
 from envs.rules import PLAYING, WON, Rules, Solution
 from envs.suite import get_problem
+from envs.symmetries import SYMMETRIES, images
 
 #: A cell is a uint8, and the id after the last tile stands for a cell outside the level.
 MOST_TILES = 255
@@ -119,6 +122,13 @@ def _check_constructed(task: Problem, seeds: NDArray[np.uint64], shape: Shape, l
     require(found is None, f"{name} depend on the other levels of the batch: {found}.")
     different = len(np.unique(kept.reshape(len(kept), -1), axis=0))
     require(2 * different > len(kept), f"{name} are not diverse: {different} different ones of {len(kept)} were built.")
+    names = [tile.name for tile in task.tiles]
+    require(bool(keep_rules(task.count_rules, kept, names).all()), f"{name} break the problem's own count rules.")
+    for image in images(task.symmetries, kept):
+        require(
+            bool(task.playable(task.measure(image)).all()),
+            f"{name} are no longer playable after some of the symmetries {task.symmetries}.",
+        )
     playable = task.playable(task.measure(kept))
     for i, level in enumerate(kept):
         require(bool(playable[i]), f"{name}: by its metrics, this one is not playable: {task.text(level)}.")
@@ -138,6 +148,14 @@ def _check_declaration(task: Problem) -> None:
     ):
         twice = sorted({value for value in values if values.count(value) > 1})
         require(not twice, f"{task.name} uses the {what} {twice[0] if twice else ''!r} twice.")
+    wrong = check_rules(task.count_rules, [tile.name for tile in task.tiles])
+    require(not wrong, f"{task.name}: {wrong}.")
+    strangers = [name for name in task.symmetries if name not in SYMMETRIES]
+    require(not strangers, f"{task.name} has the symmetries {strangers}; there are {', '.join(SYMMETRIES)}.")
+    require(
+        task.window is None or len(task.window) == len(task.default_shape),
+        f"{task.name}'s window {task.window} must have as many axes as its levels.",
+    )
     drawn = set(sprite_names())
     for tile in task.tiles:
         require(

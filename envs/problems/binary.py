@@ -57,6 +57,7 @@ PROBLEM = Binary(
     ),
     default_shape=(14, 14),
     start_probabilities=(0.5, 0.5),
+    symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("regions", 5, (1, 1), _most_regions, "4-connected regions of empty cells"),
         Metric(

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.counts import exactly
 from envs.errors import UserError
 from envs.games.ddave import DdaveRules
 from envs.kernels.ddave import DIST_WIN, NUM_JUMPS, SOL_LENGTH, measure_ddave
@@ -94,6 +95,8 @@ PROBLEM = Ddave(
     ),
     default_shape=(7, 11),
     start_probabilities=(0.5, 0.3, 0.02, 0.02, 0.04, 0.02, 0.1),
+    count_rules=exactly(1, "player", "exit", "key"),
+    symmetries=("mirror",),
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric(

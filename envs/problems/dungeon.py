@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.construction import confirmed, least_shape
+from envs.counts import exactly
 from envs.games.zelda import DungeonRules
 from envs.kernels.zelda import measure_dungeon
 from envs.kernels.zelda_construct import construct_dungeons, least_walk
@@ -83,6 +84,8 @@ PROBLEM = Dungeon(
     default_shape=(16, 16),
     # dungeon2's: the door gives half of its share to the treasure.
     start_probabilities=(0.58, 0.3, 0.02, 0.02, 0.01, 0.02, 0.02, 0.02, 0.01),
+    count_rules=exactly(1, "player", "key", "door"),
+    symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("key", 3, (1, 1), _cells, "key tiles"),

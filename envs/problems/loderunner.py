@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.counts import CountRule, exactly
 from envs.errors import UserError
 from envs.games.loderunner import LoderunnerRules
 from envs.kernels import loderunner as kernels
@@ -111,6 +113,7 @@ PROBLEM = Loderunner(
     default_shape=(22, 32),
     # The shares of the 150 levels of the VGLC, but for the player: about one level in three begins with exactly one.
     start_probabilities=(0.5614, 0.2374, 0.0345, 0.1008, 0.0321, 0.0277, 0.0046, 0.0015),
+    count_rules=(*exactly(1, "player"), CountRule({"gold": 1}, 1, math.inf)),
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("gold", 1, (6, 12), _cells, "gold tiles"),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.construction import confirmed, least_shape
+from envs.counts import exactly
 from envs.games.maze import DoorRules
 from envs.kernels.maze import measure_maze
 from envs.kernels.maze_construct import construct_mazes
@@ -61,6 +62,8 @@ PROBLEM = Maze(
     ),
     default_shape=(16, 16),
     start_probabilities=(0.48, 0.48, 0.02, 0.02),
+    count_rules=exactly(1, "player", "door"),
+    symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("player", 1, (1, 1), _cells, "player tiles"),
         Metric("door", 1, (1, 1), _cells, "door tiles"),

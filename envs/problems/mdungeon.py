@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.counts import exactly
 from envs.errors import UserError
 from envs.games.mdungeon import MdungeonRules
 from envs.kernels.mdungeon import COL_ENEMIES, DIST_WIN, ENEMIES, SOL_LENGTH, measure_mdungeon
@@ -91,6 +92,8 @@ PROBLEM = Mdungeon(
     ),
     default_shape=(11, 7),
     start_probabilities=(0.4, 0.4, 0.02, 0.02, 0.03, 0.03, 0.05, 0.05),
+    count_rules=exactly(1, "player", "exit"),
+    symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("exit", 3, (1, 1), _cells, "exit tiles"),

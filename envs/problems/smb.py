@@ -128,6 +128,7 @@ PROBLEM = Platformer(
     # The published shares are 0.75, 0.1, 0.01, 0.04, 0.01, 0.02 and 0.02, which are divided by their sum.
     start_probabilities=tuple(share / 95 for share in (75, 10, 1, 4, 1, 2, 2)),
     smallest_shape=(6, 12),
+    window=(14, 28),
     metrics=(
         Metric("dist-floor", 2, (0, 0), _falls, "cells between enemies and the floor below them, together"),
         Metric("disjoint-tubes", 1, (0, 0), _cells, "tube tiles with exactly one tube tile beside them"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.counts import CountRule, exactly
 from envs.errors import UserError
 from envs.games.sokoban import SokobanRules
 from envs.kernels.sokoban import construct, measure, measure_static
@@ -96,6 +98,12 @@ PROBLEM = Sokoban(
     ),
     default_shape=(5, 5),
     start_probabilities=(0.45, 0.4, 0.05, 0.05, 0.05),
+    count_rules=(
+        *exactly(1, "player"),
+        CountRule({"crate": 1}, 1, math.inf),
+        CountRule({"crate": 1, "target": -1}, 0, 0),
+    ),
+    symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("crate", 2, (1, 3), _cells, "crate tiles"),

@@ -92,6 +92,7 @@ PROBLEM = Voxel(
     smallest_shape=(2, 2, 2),
     start_probabilities=(0.5, 0.5),
     border="block",
+    symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("regions", 1, (1, 1), _most_regions, "regions of air that touch by faces"),
         Metric(

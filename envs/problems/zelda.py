@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.construction import confirmed, least_shape
+from envs.counts import exactly
 from envs.games.zelda import ZeldaRules
 from envs.kernels.zelda import measure_zelda
 from envs.kernels.zelda_construct import construct_zelda, least_walk
@@ -72,6 +73,8 @@ PROBLEM = Zelda(
     ),
     default_shape=(7, 11),
     start_probabilities=(0.58, 0.3, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02),
+    count_rules=exactly(1, "player", "key", "door"),
+    symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("key", 3, (1, 1), _cells, "key tiles"),
