@@ -189,7 +189,11 @@ class Program:
         self._at_once(columns.reshape(1, -1), np.tile(values[used], self.cells)[None], rule.low, rule.high)
 
     def _connect(self, rule: OneRegion, rules: list[LinearRule]) -> None:
-        """One unit flows from the source to each cell of the region, along arcs between cells of the region."""
+        """One unit flows from the source to each node of the region, along arcs between nodes of the region.
+
+        A node is a cell. Where it is without loss, the cells of each region that the level has now are one node: they
+        stay together or go together.
+        """
         kinds = self._kinds_of(rule.tiles)
         inside = self.stands[:, kinds]
         source = self._source(rule, rules)
@@ -198,19 +202,85 @@ class Program:
             self._at_once(source[None], np.ones((1, self.cells)), 1, 1)
             both = np.concatenate([inside, source[:, None]], axis=1)
             self._at_once(both, np.append(np.ones(len(kinds)), -1.0), 0, np.inf)
-        flows = self._columns(len(self.arcs), whole=False, upper=self.cells)
-        tails, heads = self.arcs.T
-        cells = np.arange(self.cells)
+        regions = self._regions(kinds)
+        nodes = np.arange(self.cells)
+        if self._go_together(kinds, rules):
+            nodes = np.unique(np.where(regions < 0, self.cells + nodes, regions), return_inverse=True)[1]
+        first = np.unique(nodes, return_index=True)[1]
+        number = len(first)
+        others = np.setdiff1d(np.arange(self.cells), first)
+        alike = np.concatenate([inside[others], inside[first[nodes[others]]]], axis=1)
+        self._at_once(alike, np.repeat([1.0, -1.0], len(kinds)), 0, 0)
+        arcs = nodes[self.arcs]
+        arcs = np.unique(arcs[arcs[:, 0] != arcs[:, 1]], axis=0)
+        tails, heads = arcs.T
+        flows = self._columns(len(arcs), whole=False, upper=number)
+        each = np.arange(number)
+        within = np.repeat(each, len(kinds))
         # What comes in less what goes out is at least 1 inside, but not at the source.
-        rows = np.concatenate([heads, tails, np.repeat(cells, len(kinds)), cells]) + self.rows
-        columns = np.concatenate([flows, flows, inside.ravel(), source])
-        signs = [np.ones(len(flows)), -np.ones(len(flows)), -np.ones(inside.size), np.full(self.cells, self.cells)]
-        self._add(rows, columns, np.concatenate(signs), self.cells, 0, np.inf)
+        rows = np.concatenate([heads, tails, within, nodes]) + self.rows
+        columns = np.concatenate([flows, flows, inside[first].ravel(), source])
+        signs = [np.ones(len(arcs)), -np.ones(len(arcs)), -np.ones(len(within)), np.full(self.cells, number)]
+        self._add(rows, columns, np.concatenate(signs), number, 0, np.inf)
         for ends in (heads, tails):
-            rows = np.concatenate([ends, np.repeat(cells, len(kinds))]) + self.rows
-            columns = np.concatenate([flows, inside.ravel()])
-            values = np.concatenate([np.ones(len(flows)), np.full(inside.size, 1.0 - self.cells)])
-            self._add(rows, columns, values, self.cells, -np.inf, 0)
+            rows = np.concatenate([ends, within]) + self.rows
+            columns = np.concatenate([flows, inside[first].ravel()])
+            values = np.concatenate([np.ones(len(arcs)), np.full(len(within), 1.0 - number)])
+            self._add(rows, columns, values, number, -np.inf, 0)
+        self._cut(regions, nodes, kinds, source)
+
+    def _regions(self, kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns which region of some kinds each cell is in now, int64 (cells,), the largest first; -1 for none."""
+        from scipy.sparse import coo_array  # noqa: PLC0415
+        from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
+        member = np.isin(self.present, kinds)
+        joined = self.arcs[member[self.arcs].all(axis=1)]
+        graph = coo_array((np.ones(len(joined)), joined.T), shape=(self.cells, self.cells))
+        labels = connected_components(graph, directed=False)[1]
+        sizes = np.bincount(labels[member], minlength=labels.max() + 1)
+        ranks = np.empty(len(sizes), np.int64)
+        ranks[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+        return np.where(member, ranks[labels], -1)
+
+    def _go_together(self, kinds: NDArray[np.int64], rules: list[LinearRule]) -> bool:
+        """Returns whether the cells of a region may be bound to stay in it together or leave it together.
+
+        It is without loss where nothing but the region and counts of its own kinds matters, for a cell that left the
+        region could as well have stayed: as it was, or as a kind that nothing counts.
+        """
+        counted = np.zeros(self.most, bool)
+        for rule in rules:
+            if isinstance(rule, (Apart, Touches)):
+                return False
+            if isinstance(rule, CountRule):
+                counted[self.kinds[[self.names.index(name) for name in rule.coefficients]]] = True
+        outside = np.setdiff1d(np.arange(self.most), kinds)
+        regions = sum(isinstance(rule, OneRegion) for rule in rules)
+        return regions == 1 and not counted[outside].any() and not counted[kinds].all()
+
+    def _cut(
+        self,
+        regions: NDArray[np.int64],
+        nodes: NDArray[np.int64],
+        kinds: NDArray[np.int64],
+        source: NDArray[np.int64],
+    ) -> None:
+        """Adds what follows anyway, to bound the search: a region that stays has the source or a way out.
+
+        The largest region is left out, for its rows would be long and there are mostly ways out.
+        """
+        tails, heads = self.arcs.T
+        for region in range(1, int(regions.max()) + 1):
+            cells = np.flatnonzero(regions == region)
+            beside = np.unique(heads[(regions[tails] == region) & (regions[heads] != region)])
+            ways = np.concatenate([self.stands[beside][:, kinds].ravel(), source[cells]])
+            for node in np.unique(nodes[cells], return_index=True)[1]:
+                own = self.stands[cells[node], kinds]
+                columns = np.concatenate([own, ways])
+                values = np.concatenate([-np.ones(len(own)), np.ones(len(ways))])
+                # A column may come twice (the source's kind in its own cell); the matrix adds what meets.
+                self._add(np.full(len(columns), self.rows), columns, values, 1, 0, np.inf)
 
     def _source(self, rule: OneRegion, rules: list[LinearRule]) -> NDArray[np.int64] | None:
         """Returns the columns of a tile of the region that there is exactly one of; None if there is none such."""
