@@ -155,9 +155,7 @@ class Program:
         self.whole += [int(whole)] * number
         return np.arange(first, first + number)
 
-    def _at_once(
-        self, columns: NDArray[np.int64], values: NDArray[np.float64], least: float, greatest: float
-    ) -> None:
+    def _at_once(self, columns: NDArray[np.int64], values: NDArray[np.float64], least: float, greatest: float) -> None:
         """Adds rows: for each row of columns, (rows, k), least <= sum of values * variables <= greatest."""
         number = len(columns)
         rows = np.repeat(np.arange(self.rows, self.rows + number), columns.shape[1])
@@ -286,7 +284,11 @@ class Program:
         """Returns the columns of a tile of the region that there is exactly one of; None if there is none such."""
         for name in rule.tiles:
             for other in rules:
-                if isinstance(other, CountRule) and dict(other.coefficients) == {name: 1} and other.low == other.high == 1:
+                if (
+                    isinstance(other, CountRule)
+                    and dict(other.coefficients) == {name: 1}
+                    and other.low == other.high == 1
+                ):
                     return self.stands[:, self.kinds[self.names.index(name)]]
         return None
 
@@ -303,7 +305,9 @@ class Program:
         """Each cell has a height: 0 at the one tile, `steps` at the others, and one step climbs by 1 at most."""
         heights = self._columns(self.cells, whole=False, upper=rule.steps)
         origin = self.stands[:, self._kinds_of((rule.tile,))]
-        self._at_once(np.column_stack([heights, origin]), np.append(1.0, [rule.steps] * origin.shape[1]), -np.inf, rule.steps)
+        self._at_once(
+            np.column_stack([heights, origin]), np.append(1.0, [rule.steps] * origin.shape[1]), -np.inf, rule.steps
+        )
         others = self.stands[:, self._kinds_of(rule.tiles)]
         self._at_once(np.column_stack([heights, others]), np.append(1.0, [-rule.steps] * others.shape[1]), 0, np.inf)
         over = self.stands[:, self._kinds_of(rule.over)]

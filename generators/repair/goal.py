@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from dataclasses import dataclass
 
@@ -24,11 +25,14 @@ _COUNT = 1e3
 #: Metrics that only guide (how far the best state is from winning) weigh less than what must be met.
 _GUIDE = 1e-2
 
-#: How many broken levels tell which targets playable levels always meet, and on what share of their tiles they differ.
-_BROKEN, _SHARES = 240, (0.02, 0.05, 0.1, 0.2)
+#: How many constructed levels tell which targets playable levels always meet, and shares of their cells to break.
+_EXAMPLES, _SHARES = 48, (0.02, 0.05, 0.1, 0.2)
 
 #: Levels with more cells than this are dear to build and to play; then there are fewer of them.
 _LARGE = 400
+
+#: The most states that a solver which takes any solution expands for an edited level.
+_QUICK_BUDGET = 5_000
 
 
 class Clock:
@@ -38,22 +42,53 @@ class Clock:
         evaluations: how many levels may still be measured.
     """
 
-    def __init__(self, seconds: float | None, evaluations: int) -> None:
-        self._end = None if seconds is None else time.perf_counter() + seconds
-        self.evaluations = evaluations
+    def __init__(self, seconds: float | None, evaluations: int, processor_time: bool = False) -> None:
+        """Starts the clock.
+
+        Args:
+            seconds: until the time is over; None means never.
+            evaluations: how many levels may be measured.
+            processor_time: whether seconds are what this thread, and the solver for it, has had of a processor.
+        """
+        self.evaluations, self.processor_time = evaluations, processor_time
+        self._elsewhere = 0.0
+        self._start = self._now()
+        self._seconds = seconds
+
+    def _now(self) -> float:
+        return time.thread_time() if self.processor_time else time.perf_counter()
+
+    def gone(self) -> float:
+        """Returns the seconds since the start."""
+        return self._now() - self._start + (self._elsewhere if self.processor_time else 0)
+
+    def charge(self, seconds: float) -> None:
+        """Counts processor time that another thread has used for this one."""
+        self._elsewhere += seconds
 
     def left(self) -> float | None:
         """Returns the seconds that are left, at least 0; None where there is no limit."""
-        return None if self._end is None else max(0.0, self._end - time.perf_counter())
+        return None if self._seconds is None else max(0.0, self._seconds - self.gone())
 
     def spent(self) -> bool:
         """Returns whether either limit is reached."""
         return self.evaluations <= 0 or self.left() == 0
 
     def part(self, share: float) -> Clock:
-        """Returns a clock with a share of what is left of both limits; what it uses must be charged to this one."""
+        """Returns a clock with a share of what is left of both limits; `settle` charges what it used to this one."""
         left = self.left()
-        return Clock(None if left is None else share * left, max(1, int(share * self.evaluations)))
+        evaluations = max(1, int(share * self.evaluations))
+        return Clock(None if left is None else share * left, evaluations, self.processor_time)
+
+    def settle(self, part: Clock, evaluations: int) -> None:
+        """Takes over what a part has used.
+
+        Args:
+            part: a clock from `part`, which is not used any more.
+            evaluations: how many it had at first.
+        """
+        self.evaluations -= evaluations - part.evaluations
+        self._elsewhere += part._elsewhere
 
 
 @dataclass
@@ -108,6 +143,10 @@ class Goal:
         near = [m.play and m.target[1] == -np.inf for m in problem.metrics]
         self._guides = np.array(near) * _GUIDE / np.maximum(bounds[:, 1] - bounds[:, 0], 1)
         self._least = bounds[:, 0]
+        # A solver that need not look for the shortest solution says soon whether there is any.
+        self._quick: dict[str, str] = {}
+        if problem.rules is not None and "shortest" in inspect.signature(problem.rules.solve).parameters:
+            self._quick = {"shortest": "any"}
         self._static = np.array([not metric.play for metric in problem.metrics])
 
     def violations(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -122,7 +161,11 @@ class Goal:
         met = np.array(self.problem.playable(metrics), np.bool_)
         if self.name == "targets":
             met &= (distances[:, self._finite] == 0).all(axis=1)
-        losses = self._counted(levels) + self._summed(distances, self._weights)
+        counted = self._counted(levels)
+        if self.name != "targets" and self._quick:
+            for i in np.flatnonzero(~met & (counted == 0)):
+                met[i] = solve(self.problem, levels[i], budget=_QUICK_BUDGET, **self._quick)[0].solved
+        losses = counted + self._summed(distances, self._weights)
         losses += self._summed(metrics - self._least, self._guides)
         return Judgement(met, losses, metrics)
 
@@ -162,7 +205,11 @@ class Goal:
         if budget is None and self.problem.rules is not None:
             budget = self.problem.rules.default_budget
         clock.evaluations -= 1
-        return solve(self.problem, level, budget=budget, seconds=left)[0].solved
+        timed = left is not None and clock.processor_time
+        solution = solve(self.problem, level, budget=budget, seconds=left, processor_time=timed, **self._quick)[0]
+        if timed:
+            clock.charge(solution.seconds)
+        return solution.solved
 
 
 #: What `necessary_targets` found, by the problem's identity and the shape; the problem is kept so that it stays itself.
@@ -191,15 +238,16 @@ def necessary_targets(problem: Problem, shape: Shape) -> NDArray[np.bool_]:
 
 def _always_met(problem: Problem, shape: Shape) -> NDArray[np.bool_]:
     cells = int(np.prod(shape))
-    number = _BROKEN if cells <= _LARGE else _BROKEN // 10
+    number = _EXAMPLES if cells <= _LARGE else _EXAMPLES // 4
     try:
         whole = construct(problem, number, seed=0, shape=shape)
     except UserError:
         return np.ones(len(problem.metrics), bool)
     rng = np.random.default_rng(0)
-    shares = np.resize(_SHARES, number).reshape(-1, *(1,) * len(shape))
-    levels = np.where(rng.random(whole.shape) < shares, _noise(problem, rng, whole.shape), whole)
-    metrics = problem.measure(np.concatenate([whole, levels]).astype(np.uint8))
+    broken = [whole]
+    for share in _SHARES:
+        broken.append(np.where(rng.random(whole.shape) < share, _noise(problem, rng, whole.shape), whole))
+    metrics = problem.measure(np.concatenate(broken).astype(np.uint8))
     metrics = metrics[np.asarray(problem.playable(metrics), bool)]
     low, high = np.array([metric.target for metric in problem.metrics], np.float64).T
     return np.asarray((interval_distances(metrics, low, high) == 0).all(axis=0), bool)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +36,7 @@ class Repairs:
         status: str (n,), "playable already" (the goal was met before), "repaired" or "given up".
         minimal: bool (n,), where it is known that fewer edits do not do. For integer programming that means: by the
             problem's linear rules, which may ask for slightly more than the goal does.
-        seconds: float64 (n,), the time that each level took.
+        seconds: float64 (n,), the time that each level took, constructing levels to lean on not counted.
     """
 
     levels: NDArray[np.uint8]
@@ -61,6 +60,7 @@ def repair(
     solver_budget: int | None = None,
     donors: Any = None,
     seed: int = 0,
+    processor_time: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Repairs:
     """Changes as few tiles of each level as can be found so that the level can be played.
@@ -79,6 +79,8 @@ def repair(
         donors: levels that meet the goal, (m, *shape), a corpus say, towards the nearest of which the search goes where
             single edits do not help; None means levels of the problem's constructive generator, if it has one.
         seed: breaks ties among edits, and fixes the constructed levels.
+        processor_time: whether `seconds` and `Repairs.seconds` count what was had of a processor, where the machine is
+            shared with other work. Integer programs are limited by the clock on the wall all the same.
         progress: called as progress(levels done, levels in all).
 
     Returns:
@@ -105,10 +107,12 @@ def repair(
         np.zeros(len(batch), bool),
         np.zeros(len(batch)),
     )
+    met = judge.judge(batch).met
+    if method != "exact" and not met.all():
+        lent.levels()
     for number, level in enumerate(batch):
-        start = time.perf_counter()
-        clock = Clock(seconds, evaluations)
-        if (judge.judge(level[None]).met[0] and judge.confirmed(level, clock)) or judge.rescued(level, clock):
+        clock = Clock(seconds, evaluations, processor_time)
+        if judge.confirmed(level, clock) if met[number] else judge.rescued(level, clock):
             results.status[number] = "playable already"
             results.repaired[number] = results.minimal[number] = True
         else:
@@ -122,7 +126,7 @@ def repair(
                 results.edits[number] = np.count_nonzero(mended != level)
                 results.method[number], results.minimal[number] = how, minimal
                 results.status[number] = "repaired"
-        results.seconds[number] = time.perf_counter() - start
+        results.seconds[number] = clock.gone()
         if progress is not None:
             progress(number + 1, len(batch))
     return results
@@ -142,9 +146,10 @@ def _mended(
     mended, least = None, 1
     linear = method == "exact" or (method == "auto" and declared(task, judge.name))
     if method != "exact":
-        left = clock.left()
-        part = Clock(left if left is None or not linear else left / 2, clock.evaluations)
+        part = clock.part(0.5 if linear else 1)
+        before = part.evaluations
         found = search(judge, level, free, donors.levels(), part, rng)
+        clock.settle(part, before)
         mended, least = found.level, found.least
         if mended is not None and np.count_nonzero(mended != level) <= least:
             return mended, "search", True

@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.problem import Problem
-from generators.repair.edits import Edits, double_edits, single_edits
+from generators.repair.edits import Edits, background, double_edits, single_edits
 from generators.repair.goal import Clock, Goal
 from generators.repair.shortening import linked, shortened
 
-#: How many levels are kept for each number of edits.
-BEAM = 12
+#: How many levels are kept for each number of edits, and how many of those that are large and played.
+BEAM, _LARGE_BEAM = 12, 3
+
+#: Levels with more cells than this are large. Where such levels are played, that is dear: for each number of edits only
+#: the most promising ones are, fewer while edits still help what needs no play.
+_LARGE, _PLAYS, _FEW_PLAYS = 400, 48, 8
 
 #: How many edits the beam search makes at most.
 MOST_EDITS = 60
@@ -67,7 +71,7 @@ def search(
     part = clock.part(_BEAM_SHARE)
     before = part.evaluations
     found = _Beam(goal, level, free, part, rng).run()
-    clock.evaluations -= before - part.evaluations
+    clock.settle(part, before)
     if found.level is not None:
         found.level = shortened(goal, level, found.level, clock)
         if np.count_nonzero(found.level != level) <= found.least:
@@ -92,6 +96,8 @@ class _Beam:
         if goal.played:
             self.at_once = min(_MOST_AT_ONCE, max(8, _CELLS_SQUARED_AT_ONCE // level.size**2))
         self.seen = {level.tobytes()}
+        self.dear = goal.played and level.size > _LARGE
+        self.beam = _LARGE_BEAM if self.dear else BEAM
         self.blames = type(goal.problem).blamed is not Problem.blamed
 
     def run(self) -> Found:
@@ -146,7 +152,7 @@ class _Beam:
             for i in order[judged.met[order]]:
                 if self.goal.confirmed(levels[i], self.clock):
                     return levels[i], [], False
-            keep = order[: 4 * BEAM]
+            keep = order[: 4 * self.beam]
             tried.append(levels[keep])
             losses.append(judged.losses[keep])
         if not tried:
@@ -158,9 +164,9 @@ class _Beam:
             if name not in self.seen:
                 self.seen.add(name)
                 beam.append(levels[i])
-                if len(beam) == BEAM:
+                if len(beam) == self.beam:
                     break
-        for level in beam[:_LAST_WORDS]:
+        for level in beam[: 0 if self.dear else _LAST_WORDS]:
             if not self.clock.spent() and not self._violated(level) and self.goal.rescued(level, self.clock):
                 return level, [], False
         return None, beam, complete
@@ -174,6 +180,8 @@ class _Beam:
                     yield edits.chosen(np.arange(first, min(first + self.at_once, len(edits)))).made(parent)
             return
         ranks, owners = [], []
+        ground = background(self.goal)
+        now = min(float(self.goal.static_losses(parent[None])[0]) for parent, _ in groups)
         for owner, (parent, edits) in enumerate(groups):
             groups[owner] = (parent, edits := edits.chosen(self.rng.permutation(len(edits))))
             shares = np.bincount(parent.ravel(), minlength=len(self.goal.tile_names)) / parent.size
@@ -184,12 +192,15 @@ class _Beam:
                     for i in range(0, len(edits), 2048)
                 ]
             )
-            # What is rare is more often at fault than what is common.
+            # What is rare is more often at fault than what is common, and is best taken away.
             rare = shares[parent.ravel()[edits.cells[:, 0]]] < _RARE
-            ranks.append(static - _SLIGHT * rare)
+            ranks.append(static - _SLIGHT * rare - _SLIGHT / 2 * (edits.tiles[:, 0] == ground))
             owners.append(np.stack([np.full(len(edits), owner), np.arange(len(edits))], axis=1))
         order = np.argsort(np.concatenate(ranks), kind="stable")
         owned = np.concatenate(owners)[order]
+        if self.dear:
+            helps = len(order) > 0 and np.concatenate(ranks)[order[0]] < now - 3 * _SLIGHT
+            owned = owned[: _FEW_PLAYS if helps else _PLAYS]
         for first in range(0, len(owned), self.at_once):
             batch = owned[first : first + self.at_once]
             yield np.concatenate(

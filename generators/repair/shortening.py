@@ -48,9 +48,7 @@ def shortened(
                 row[run] = flat[run]
             clock.evaluations -= len(runs)
             met = goal.judge(tried.reshape(-1, *level.shape)).met
-            hit = next(
-                (i for i in np.flatnonzero(met) if goal.confirmed(tried[i].reshape(level.shape), clock)), None
-            )
+            hit = next((i for i in np.flatnonzero(met) if goal.confirmed(tried[i].reshape(level.shape), clock)), None)
             if hit is None:
                 first += sum(len(run) for run in runs)
                 at_once *= 2
@@ -97,8 +95,9 @@ def linked(
     merged = merged[np.argsort((merged != level).reshape(len(merged), -1).sum(axis=1), kind="stable")]
     best: NDArray[np.uint8] | None = None
     tried = 0
-    for other in merged:
-        if clock.spent() or tried == _NEAREST:
+    for number, other in enumerate(merged):
+        # A few are looked at even if the time is over, for else there would be nothing at all.
+        if (clock.spent() and (tried or number >= _NEAREST)) or tried == _NEAREST:
             break
         clock.evaluations -= 1
         if not goal.judge(other[None]).met[0] or not goal.confirmed(other, clock):
