@@ -4,10 +4,11 @@
     python -m benchmarks.repair zelda maze --levels 500 --methods search exact auto
     python -m benchmarks.repair sokoban --boxoban PATH/boxoban-levels/unfiltered/test
 
-"Random" are random start levels; "broken" are constructed levels of which 5 % of the tiles, at random places, were drawn
-anew with the start shares (with --boxoban: levels of that folder, of which two pairs of tiles inside the walls changed
-places, and the walls around stay). Shares repaired, edits and times are of the levels that were not playable. Times are
-processor time, compilation not counted; levels that are given up count in the times but not in the edits.
+"Random" are random start levels; "broken" are constructed levels of which 5 % of the tiles, at random places, were
+drawn anew with the start shares. With --boxoban they are levels of that folder of which two pairs of tiles inside the
+walls changed places, and the walls around stay. Shares repaired, edits and times are of the levels that were not
+playable. Times are processor time, compilation not counted; levels that are given up count in the times but not in the
+edits.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The fewest edits that make a level keep linear rules, by integer programming (HiGHS; Huangfu 2018).
 
 One binary variable says for each cell and kind of tile whether it stands there. Tiles that no rule tells apart are one
-kind. That some tiles are one region is a flow: one unit goes from a source to every cell of the region over cells of the
-region (single-commodity flow; Gavish 1978).
+kind. That some tiles are one region is a flow: one unit goes from a source to every cell of it over cells of the region
+(single-commodity flow; Gavish 1978).
 """
 
 from __future__ import annotations

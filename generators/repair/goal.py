@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +145,7 @@ class Goal:
         self._guides = np.array(near) * _GUIDE / np.maximum(bounds[:, 1] - bounds[:, 0], 1)
         self._least = bounds[:, 0]
         # A solver that need not look for the shortest solution says soon whether there is any.
-        self._quick: dict[str, str] = {}
+        self._quick: dict[str, Any] = {}
         if problem.rules is not None and "shortest" in inspect.signature(problem.rules.solve).parameters:
             self._quick = {"shortest": "any"}
         self._static = np.array([not metric.play for metric in problem.metrics])

@@ -7,6 +7,7 @@ best of them. Where that finds nothing, or what it finds may be long, the way to
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ _LARGE, _PLAYS, _FEW_PLAYS = 400, 48, 8
 
 #: How many edits the beam search makes at most.
 MOST_EDITS = 60
+
+#: Makes the edits of a level, uint8 (*shape), in cells that may change, bool (cells,).
+Kind = Callable[[Goal, NDArray[np.uint8], NDArray[np.bool_]], Edits]
 
 #: How many of the best levels of each number of edits are shown to the solver where measures give up early.
 _LAST_WORDS = 3
@@ -112,7 +116,7 @@ class _Beam:
             level, beam, complete = self._tried(groups)
             if level is not None:
                 return Found(level, least)
-            if number == 1 and complete and not self.goal.played:
+            if number == 1 and complete and not self.goal.played and self.goal.name != "solved":
                 # Every level at one edit was tried, and its metrics are the last word.
                 least = 2
             beams.append(beam)
@@ -124,7 +128,7 @@ class _Beam:
         counts = np.bincount(level.ravel(), minlength=len(self.goal.tile_names))
         return bool(self.goal.violations(counts) > 0)
 
-    def _edits(self, parent: NDArray[np.uint8], kind) -> Edits:
+    def _edits(self, parent: NDArray[np.uint8], kind: Kind) -> Edits:
         """Returns edits of a level, never of a cell that has been edited before."""
         free = self.free & (parent == self.start).ravel()
         if self.blames:
@@ -171,19 +175,21 @@ class _Beam:
                 return level, [], False
         return None, beam, complete
 
-    def _batches(self, groups: list[tuple[NDArray[np.uint8], Edits]]):
+    def _batches(self, groups: list[tuple[NDArray[np.uint8], Edits]]) -> Iterator[NDArray[np.uint8]]:
         """Yields levels, uint8 (k, *shape), the most promising ones first where levels are played."""
         if not self.goal.played:
             for parent, edits in groups:
-                edits = edits.chosen(self.rng.permutation(len(edits)))
+                order = self.rng.permutation(len(edits))
                 for first in range(0, len(edits), self.at_once):
-                    yield edits.chosen(np.arange(first, min(first + self.at_once, len(edits)))).made(parent)
+                    yield edits.chosen(order[first : first + self.at_once]).made(parent)
+            return
+        if not groups:
             return
         ranks, owners = [], []
         ground = background(self.goal)
         now = min(float(self.goal.static_losses(parent[None])[0]) for parent, _ in groups)
+        groups = [(parent, edits.chosen(self.rng.permutation(len(edits)))) for parent, edits in groups]
         for owner, (parent, edits) in enumerate(groups):
-            groups[owner] = (parent, edits := edits.chosen(self.rng.permutation(len(edits))))
             shares = np.bincount(parent.ravel(), minlength=len(self.goal.tile_names)) / parent.size
             static = np.concatenate(
                 [np.empty(0)]

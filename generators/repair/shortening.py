@@ -48,7 +48,8 @@ def shortened(
                 row[run] = flat[run]
             clock.evaluations -= len(runs)
             met = goal.judge(tried.reshape(-1, *level.shape)).met
-            hit = next((i for i in np.flatnonzero(met) if goal.confirmed(tried[i].reshape(level.shape), clock)), None)
+            winners = np.flatnonzero(met).tolist()
+            hit = next((i for i in winners if goal.confirmed(tried[i].reshape(level.shape), clock)), None)
             if hit is None:
                 first += sum(len(run) for run in runs)
                 at_once *= 2
