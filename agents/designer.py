@@ -17,11 +17,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from agents.networks import DesignerNetwork, Interface, NetworkRecord, check_device
+from agents.networks import DesignerNetwork, Interface, NetworkRecord
 from envs import UserError, get_problem
 from envs.files import write_atomically
 from envs.problem import Problem
+from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
+from generators.devices import check_device
 
 #: The files of a saved designer.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card.md"
@@ -289,22 +291,3 @@ class PolicyDesigner(Designer):
             key: value for key, value in config.items() if key not in ("kind", "environment", "interface", "network")
         }
         return cls(network, environment, facts, deterministic=deterministic, device=device)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Reads a JSON file that holds one object.
-
-    Raises:
-        UserError: the file is missing, unreadable, or no JSON object.
-    """
-    try:
-        config = json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; give the folder that holds it.") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: it is not JSON ({error}); restore it or train again.") from error
-    if not isinstance(config, dict):
-        raise UserError(
-            f"{path} is damaged: it holds {type(config).__name__}, not an object; restore it or train again."
-        )
-    return config

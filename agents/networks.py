@@ -415,18 +415,3 @@ class NetworkRecord:
             raise UserError(
                 f"This is no description of a designer's network: {reason}; retrain or restore the file."
             ) from error
-
-
-def check_device(name: str) -> str:
-    """Returns the name of a device that torch can use here.
-
-    Raises:
-        UserError: it cannot.
-    """
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        found = torch.cuda.device_count()
-        cuda = f"and cuda:0 to cuda:{found - 1}" if found else "for it finds no CUDA device"
-        raise UserError(f"torch cannot use the device {name!r} here: choose cpu, {cuda}.") from error
-    return name

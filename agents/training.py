@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -19,11 +18,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from agents.designer import PolicyDesigner
-from agents.networks import Interface, NetworkConfig, check_device
+from agents.networks import Interface, NetworkConfig
 from agents.sb3 import DesignerPolicy, SB3VecEnv
 from envs import UserError
 from envs.files import write_atomically
+from envs.records import MetricsLog
 from envs.vector_env import DesignVectorEnv
+from generators.devices import check_device
 
 #: Where a run folder keeps what a resumed training needs.
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -308,7 +309,7 @@ class _Callback(BaseCallback):
         self._episodes = 0
         figures = (*trainer.vec_env.batch.metric_names, "success", "strict_success", "changes", "length", "return")
         columns = (*asdict(trainer.progress), *figures, *_LOSSES.values())
-        self._log = _MetricsLog(trainer.folder / METRICS_FILE, columns, trainer.progress.steps)
+        self._log = MetricsLog(trainer.folder / METRICS_FILE, columns, trainer.progress.steps)
 
     def _on_step(self) -> bool:
         ended = self._trainer.vec_env.ended
@@ -331,7 +332,7 @@ class _Callback(BaseCallback):
             self._episodes = 0
             progress.seconds = self._before + now - self._began
             means = self._recent.means()
-            self._log.write(progress, {**means, **self._losses()})
+            self._log.write({**asdict(progress), **means, **self._losses()})
             for name, value in means.items():
                 self.logger.record(f"episodes/{name}", value)
             self.logger.record("time/steps_per_second", progress.steps / max(progress.seconds, 1e-9))
@@ -362,61 +363,3 @@ class _Callback(BaseCallback):
 
 class _Finished(Exception):  # noqa: N818 (it is no error)
     """Ends Stable-Baselines3's loop at the limit."""
-
-
-class _MetricsLog:
-    """metrics.csv: a line an update. Lines from after the checkpoint that a run resumes from are dropped."""
-
-    def __init__(self, path: Path, columns: Sequence[str], steps: int) -> None:
-        self._path = path
-        self._columns = list(columns)
-        kept = []
-        if steps and path.exists():
-            metrics = read_metrics(path)
-            kept = [
-                {name: metrics[name][i] if name in metrics else math.nan for name in columns}
-                for i in range(len(metrics.get("steps", ())))
-            ]
-        content = io.StringIO()
-        writer = csv.DictWriter(content, self._columns)
-        writer.writeheader()
-        writer.writerows(_written(row) for row in kept if row["steps"] <= steps)
-        write_atomically(path, content.getvalue().encode())
-
-    def write(self, progress: Progress, values: Mapping[str, float]) -> None:
-        # Before the first episode ends nothing is known of episodes.
-        row = {**dict.fromkeys(self._columns, math.nan), **asdict(progress), **values}
-        try:
-            with self._path.open("a", newline="") as file:
-                csv.DictWriter(file, self._columns, extrasaction="ignore").writerow(_written(row))
-        except OSError as error:
-            raise UserError(
-                f"Cannot write {self._path}: {(error.strerror or str(error)).lower()}; make room and --resume."
-            ) from error
-
-
-def _written(row: Mapping[str, float]) -> dict[str, str]:
-    """Returns the numbers of a row as text: counts in full, others to six digits."""
-    return {name: f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}" for name, value in row.items()}
-
-
-def read_metrics(path: Path) -> dict[str, np.ndarray]:
-    """Reads a metrics.csv as float64 columns by name. A last line that was cut short is left out.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            names = reader.fieldnames or ["steps"]
-            rows = list(reader)
-        if "steps" not in names:
-            raise ValueError("it has no column of steps")
-        if rows and None in rows[-1].values():
-            rows.pop()
-        return {name: np.array([float(row[name]) for row in rows]) for name in (rows[0] if rows else {})}
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; give the folder of a run.") from error
-    except (ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{path} is damaged ({error}): move it away, and the run can go on.") from error

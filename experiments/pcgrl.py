@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agents.designer import read_config
 from agents.networks import NetworkConfig
 from agents.presets import preset
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, TENSORBOARD_FOLDER, PPOConfig, Progress, Trainer
 from envs import UserError, get_problem, get_representation
 from envs.criteria import get_criteria
 from envs.level_io import write_levels
+from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from experiments import reports
 from experiments.evaluate import EVALUATION_SEED, check_levels, judge

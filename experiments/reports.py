@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from agents.designer import Designs, PolicyDesigner
 from agents.evaluation import Row
-from agents.training import Progress, read_metrics
+from agents.training import Progress
 from envs.evaluation import number, percent
 from envs.files import write_atomically
 from envs.pictures import contact_sheet, render, save_gif, save_png
 from envs.problem import Problem
+from envs.records import read_metrics
 from experiments.run import write_json
 
 HEADINGS = ("designer", "success", "strict success", "quality", "diversity", "tiles changed", "ms/level")

@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 import envs
 from agents.baselines import PLAYED_TILES, GreedyDesigner, RandomDesigner, losses_of, neighbours
 from agents.designer import CONFIG_FILE, WEIGHTS_FILE, PolicyDesigner, draw_starts, run_episodes
-from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig, NetworkRecord, check_device
+from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig, NetworkRecord
 from agents.sb3 import SB3VecEnv
 from agents.training import (
     CHECKPOINT_FILE,
@@ -29,11 +29,12 @@ from agents.training import (
     PPOConfig,
     Trainer,
     TrainingStoppedError,
-    read_metrics,
 )
 from envs import UserError
 from envs.look_ahead import all_actions
+from envs.records import read_metrics
 from envs.vector_env import DesignVectorEnv
+from generators.devices import check_device
 
 torch.set_num_threads(1)
 

@@ -1,0 +1,492 @@
+"""What every generator of levels can do: be fitted to a corpus, sample, score, be saved and loaded."""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from envs import UserError
+from envs.errors import unknown_name
+from envs.files import write_atomically
+from generators.corpus import Corpus
+from generators.spec import Condition, LevelSpec
+
+#: The files of a saved generator.
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card.md"
+
+#: What config.json calls the folder of a saved generator.
+KIND = "generator"
+
+#: How many candidates a family that cannot hold tiles fixed draws for each level.
+CANDIDATES = 16
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For a family that has no options of some kind."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a generator is trained. What is None is the family's own choice.
+
+    Attributes:
+        minutes: stop after so much training time; the learning rate falls to zero by then. 0 for no limit.
+        steps: stop after so many updates; equal seeds then give equal results. 0 for no limit.
+        batch: levels in an update.
+        learning_rate: at its highest.
+        warm_up: the updates during which the learning rate rises.
+        weight_decay: of AdamW (Loshchilov 2019).
+        clip: gradients are scaled down to this norm.
+        ema: the decay of the moving average of the weights that levels are sampled by; 0 takes the weights themselves.
+        condition_dropout: how often each condition is left out of what the network is told, so that it can do without.
+        symmetries: whether the problem's symmetries give more levels.
+        balance: "" draws training levels alike; a metric's name, or "label", draws as often from each of its buckets.
+        patience: stop when the held-out score was not better for so many looks at it, of which there are 20 in a
+            training; 0 never stops early.
+        seed: fixes weights, batches and draws.
+        threads: torch's threads; one is fastest for networks this small.
+        device: cpu, or a CUDA device such as cuda:0.
+    """
+
+    minutes: float = 5.0
+    steps: int = 0
+    batch: int | None = None
+    learning_rate: float | None = None
+    warm_up: int | None = None
+    weight_decay: float | None = None
+    clip: float | None = None
+    ema: float | None = None
+    condition_dropout: float = 0.3
+    symmetries: bool = True
+    balance: str = ""
+    patience: int = 8
+    seed: int = 0
+    threads: int = 1
+    device: str = "cpu"
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        for name, value in asdict(self).items():
+            if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
+                raise UserError(f"{name} must be a finite number of at least 0; got {value}.")
+        if not self.minutes and not self.steps:
+            raise UserError("Give a training time or a number of steps above 0; got minutes=0 and steps=0.")
+        for name, least in (("batch", 1), ("threads", 1)):
+            given = getattr(self, name)
+            if given is not None and given < least:
+                raise UserError(f"{name} must be at least {least}; got {given}.")
+        for name in ("ema", "condition_dropout"):
+            given = getattr(self, name)
+            if given is not None and given >= 1:
+                raise UserError(f"{name} must be below 1; got {given}.")
+        if self.learning_rate == 0:
+            raise UserError("learning_rate must be above 0.")
+
+
+@dataclass
+class Fit:
+    """How far a training is.
+
+    Attributes:
+        steps: updates made.
+        seconds: training time spent, in all the processes that worked on it.
+        levels: training levels shown, each as often as it was.
+        held_out: the best held-out score, the less the better; NaN before the first look.
+        best_step: the update at which it was.
+        stopped_early: whether the held-out score ended the training.
+        figures: the latest means of what the family reports.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    levels: int = 0
+    held_out: float = math.nan
+    best_step: int = 0
+    stopped_early: bool = False
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+#: Called now and then in a training with how far it is, and the share of it that is done.
+Report = Callable[[Fit, float], None]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a generator thinks of levels.
+
+    Attributes:
+        nats: float64 (n,), the mean negative log-likelihood of a tile, in nats.
+        predicted: uint8 (n, *shape), the tile that it takes for the likeliest in each cell, given what it knows of the
+            others by its own order; or None.
+        bound: whether `nats` is an upper bound on the negative log-likelihood and not its value.
+        note: what the model was told when it predicted, in one sentence.
+    """
+
+    nats: NDArray[np.float64]
+    predicted: NDArray[np.uint8] | None
+    bound: bool = False
+    note: str = "each tile given those before it"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be sampled, checked.
+
+    Attributes:
+        n: how many levels.
+        seed: fixes the draws.
+        values: float64 (n, conditions), NaN where nothing is asked.
+        labels: int64 (n,), -1 where none is asked.
+        fixed: int16 (n, *shape), the tile that must stay in each cell, -1 where any may; None where nothing is fixed.
+    """
+
+    n: int
+    seed: int
+    values: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    fixed: NDArray[np.int16] | None = None
+
+    def part(self, first: int, last: int) -> Request:
+        """Returns what is asked of some of the levels, with a seed of its own."""
+        seed = int(np.random.SeedSequence([self.seed, first]).generate_state(1)[0])
+        fixed = None if self.fixed is None else self.fixed[first:last]
+        return Request(min(last, self.n) - first, seed, self.values[first:last], self.labels[first:last], fixed)
+
+
+class Generator(ABC):
+    """A model fitted to levels that samples levels. One file in `generators/families/` defines one subclass.
+
+    Args:
+        spec: what the levels are.
+        config: the family's own configuration; None takes its defaults.
+    """
+
+    #: The family's name on command lines, and what tables call it.
+    name: ClassVar[str]
+    title: ClassVar[str]
+    #: Where it was published ("Kingma 2014").
+    paper: ClassVar[str]
+    #: Whether it is one of those that the others must be compared with.
+    baseline: ClassVar[bool] = False
+    #: Frozen dataclasses: the model's configuration, and the options of its sampling.
+    Config: ClassVar[type] = NoOptions
+    Sampling: ClassVar[type] = NoOptions
+    #: Whether fixed tiles are held by construction, or by taking the candidate that comes nearest and writing them in.
+    keeps_fixed_tiles: ClassVar[Literal["construction", "resampling"]] = "resampling"
+    #: How many levels are sampled at a time.
+    chunk: ClassVar[int] = 256
+    #: How many axes of levels the family can do.
+    axes: ClassVar[tuple[int, ...]] = (2,)
+
+    def __init__(self, spec: LevelSpec, config: Any = None) -> None:
+        if len(spec.shape) not in self.axes:
+            raise UserError(
+                f"{self.title} learns levels of {' or '.join(map(str, self.axes))} axes; those of {spec.problem} have "
+                f"{len(spec.shape)}: choose another family."
+            )
+        self.spec = spec
+        self.config = self.Config() if config is None else config
+        if not isinstance(self.config, self.Config):
+            raise TypeError(f"{self.name} takes a {self.Config.__qualname__}; got {type(config).__name__}.")
+        #: What else the saved configuration says: corpus, training, scores; plain data.
+        self.facts: dict[str, Any] = {}
+
+    # What a family defines.
+
+    @abstractmethod
+    def fit(
+        self,
+        corpus: Corpus,
+        options: FitOptions | None = None,
+        folder: Path | None = None,
+        report: Report | None = None,
+        resume: bool = False,
+    ) -> Fit:
+        """Fits the model to a corpus.
+
+        Args:
+            corpus: levels of the spec's problem and shape.
+            options: how to train.
+            folder: where checkpoints and metrics.csv go; None keeps none.
+            report: called now and then.
+            resume: go on from the checkpoint in the folder.
+
+        Raises:
+            UserError: an option or the corpus cannot be used, or a file cannot be written.
+        """
+
+    @abstractmethod
+    def draw(self, request: Request, sampling: Any) -> NDArray[np.uint8]:
+        """Samples at most `chunk` levels, uint8 (n, *shape).
+
+        A family that holds fixed tiles by construction must return levels that have them; others get none.
+        """
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray]:
+        """Returns all that was learned, by name."""
+
+    @abstractmethod
+    def restore(self, arrays: Mapping[str, NDArray]) -> None:
+        """Takes over what `arrays` returned.
+
+        Raises:
+            ValueError, KeyError, RuntimeError: it is another model's.
+        """
+
+    def score(self, levels: NDArray[np.uint8], condition: Condition | None = None) -> Scores | None:
+        """Returns what the model thinks of levels, uint8 (n, *shape); None where the family cannot tell."""
+        return None
+
+    # What all families share.
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        condition: Condition | None = None,
+        fixed_tiles: Any = None,
+        **sampling: Any,
+    ) -> NDArray[np.uint8]:
+        """Samples levels.
+
+        Args:
+            n: how many.
+            seed: equal seeds give equal levels, for equal n.
+            condition: by a metric's name the value wanted, or (n,) values; by "label" a class.
+            fixed_tiles: whole numbers (*shape) or (n, *shape): the tile that must stay in a cell, -1 where any may.
+            **sampling: options of the family's `Sampling`.
+
+        Returns:
+            uint8 (n, *shape).
+
+        Raises:
+            UserError: a number, a condition, a fixed tile or an option cannot be used.
+        """
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise UserError(f"The number of levels must be a whole number of at least 1; got {n!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise UserError(f"The seed must be a whole number of at least 0; got {seed!r}.")
+        chosen: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        values, labels = self.spec.values(condition, int(n))
+        request = Request(int(n), int(seed), values, labels, self._fixed(fixed_tiles, int(n)))
+        parts = []
+        for first in range(0, request.n, self.chunk):
+            part = request.part(first, first + self.chunk)
+            if part.fixed is None or self.keeps_fixed_tiles == "construction":
+                parts.append(self.draw(part, chosen))
+            else:
+                parts.append(self._draw_around(part, chosen))
+        return np.ascontiguousarray(np.concatenate(parts), np.uint8)
+
+    def _fixed(self, tiles: Any, n: int) -> NDArray[np.int16] | None:
+        """Returns fixed tiles for each of n levels, or None where nothing is fixed."""
+        if tiles is None:
+            return None
+        given = np.asarray(tiles)
+        shape = self.spec.shape
+        if given.shape not in (shape, (n, *shape)) or not np.issubdtype(given.dtype, np.integer):
+            raise UserError(
+                f"fixed_tiles must be whole numbers of shape {shape} or {(n, *shape)}; got {given.dtype} {given.shape}."
+            )
+        if given.size and (given.max() >= len(self.spec.tiles) or given.min() < -1):
+            raise UserError(
+                f"fixed_tiles must be -1 where any tile may be, or tile ids 0 to {len(self.spec.tiles) - 1} "
+                f"({', '.join(self.spec.tiles)}); got {int(given.min())} to {int(given.max())}."
+            )
+        if (given < 0).all():
+            return None
+        return np.ascontiguousarray(np.broadcast_to(given, (n, *shape)), np.int16)
+
+    def _draw_around(self, request: Request, sampling: Any) -> NDArray[np.uint8]:
+        """For each level draws CANDIDATES, takes the one with the most fixed tiles in place, and writes in the rest."""
+        fixed = request.fixed
+        assert fixed is not None
+        each = replace(
+            request,
+            n=request.n * CANDIDATES,
+            values=request.values.repeat(CANDIDATES, axis=0),
+            labels=request.labels.repeat(CANDIDATES),
+            fixed=None,
+        )
+        drawn = np.concatenate(
+            [self.draw(each.part(first, first + self.chunk), sampling) for first in range(0, each.n, self.chunk)]
+        ).reshape(request.n, CANDIDATES, *self.spec.shape)
+        agree = ((drawn == fixed[:, None]) & (fixed[:, None] >= 0)).reshape(request.n, CANDIDATES, -1).sum(axis=2)
+        levels = drawn[np.arange(request.n), agree.argmax(axis=1)]
+        return np.where(fixed >= 0, fixed, levels).astype(np.uint8)
+
+    def check_corpus(self, corpus: Corpus) -> None:
+        """Raises UserError where a corpus is not of the spec's problem and shape."""
+        if corpus.problem.name != self.spec.problem or corpus.shape != self.spec.shape:
+            raise UserError(
+                f"The generator is for {self.spec.problem} levels of shape {self.spec.shape}; the corpus has "
+                f"{corpus.problem.name} levels of shape {corpus.shape}."
+            )
+
+    def check_levels(self, levels: Any) -> NDArray[np.uint8]:
+        """Returns levels as uint8 (n, *shape), or raises UserError where they are not of the spec's shape."""
+        batch = self.spec.task().check_levels(levels)
+        if batch.shape[1:] != self.spec.shape:
+            raise UserError(
+                f"The generator is for {self.spec.problem} levels of shape {self.spec.shape}; got {batch.shape[1:]}."
+            )
+        return batch
+
+    def note(self, corpus: Corpus, fit: Fit) -> Fit:
+        """Keeps in `facts` what the generator was fitted to, and how; returns the fit."""
+        self.facts["corpus"] = corpus.record()
+        self.facts["corpus_card"] = corpus.card()
+        self.facts["fit"] = asdict(fit)
+        return fit
+
+    def parameters(self) -> int:
+        """Returns how many numbers the model has learned."""
+        return int(sum(array.size for array in self.arrays().values()))
+
+    def save_pretrained(self, folder: Path | str, card: str = "") -> None:
+        """Saves the generator as a folder: config.json, model.safetensors and card.md.
+
+        Args:
+            folder: made if it does not exist.
+            card: the text of the card; by default what the generator knows of itself.
+
+        Raises:
+            UserError: the folder cannot be written; files that were there stay whole.
+        """
+        target = Path(folder)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The generator cannot be saved in {target}: {error.strerror}; choose another folder."
+            ) from error
+        config = {
+            "kind": KIND,
+            "family": self.name,
+            "spec": self.spec.plain(),
+            "config": asdict(self.config),
+            **self.facts,
+        }
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        write_atomically(target / WEIGHTS_FILE, save_arrays(arrays))
+        write_atomically(target / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+        write_atomically(target / CARD_FILE, (card or self.card()).encode())
+
+    def card(self) -> str:
+        """Returns the text of the model's card: what it is, what it learned from, what it is asked by."""
+        spec = self.spec
+        asked = ", ".join(f"{metric.name} ({metric.low:g} to {metric.high:g})" for metric in spec.conditions)
+        lines = [
+            f"# {self.title} for {spec.problem}",
+            "",
+            f"Family `{self.name}` ({self.paper}); levels of shape {spec.shape}.",
+            f"Tiles: {', '.join(spec.tiles)}.",
+            f"{self.parameters():,} learned numbers. Fixed tiles are held by {self.keeps_fixed_tiles}.",
+            f"It can be asked for: {asked or 'nothing'}{'; label: ' + ', '.join(spec.labels) if spec.labels else ''}.",
+            "",
+            "## Data",
+            "",
+            *self.facts.get("corpus_card", ["Not recorded."]),
+            "",
+            "## Limits",
+            "",
+            "Sampled levels are not proved playable: solve them, or repair them, before people play them. The model",
+            "knows its corpus's kind of level and no other.",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def options_of(kind: type[Options], given: Mapping[str, Any], what: str) -> Options:
+    """Returns a dataclass of options with some fields set, each of the type that the field declares.
+
+    Text is taken for what it says, so that options can come from a command line.
+
+    Raises:
+        UserError: there is no such field, or a value is of the wrong type.
+    """
+    assert is_dataclass(kind)
+    known = {entry.name: entry for entry in fields(kind)}
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for name, value in given.items():
+        if name not in known:
+            if not known:
+                raise UserError(f"There is no {what}; {name!r} was given.")
+            raise unknown_name(what, name, known)
+        values[name] = _typed(value, hints[name], f"The {what} {name!r}")
+    missing = [name for name, entry in known.items() if entry.default is MISSING and entry.default_factory is MISSING]
+    for name in missing:
+        if name not in values:
+            raise UserError(f"The {what} {name!r} is missing.")
+    made: Options = kind(**values)
+    check = getattr(made, "check", None)
+    if check is not None:
+        check()
+    return made
+
+
+def _typed(value: Any, hint: Any, what: str) -> Any:
+    """Returns a value as the type that a field declares, or raises UserError."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None or (isinstance(value, str) and value.lower() == "none"):
+            if type(None) in arguments:
+                return None
+        else:
+            return _typed(value, next(part for part in arguments if part is not type(None)), what)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise UserError(f"{what} must be one of {', '.join(map(str, arguments))}; got {value!r}.")
+    if origin is tuple:
+        entries = value.split(",") if isinstance(value, str) else value
+        if isinstance(entries, (list, tuple)):
+            if len(arguments) == 2 and arguments[1] is Ellipsis:
+                return tuple(_typed(entry, arguments[0], what) for entry in entries)
+            if len(entries) == len(arguments):
+                return tuple(_typed(entry, part, what) for entry, part in zip(entries, arguments, strict=True))
+    if hint is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    try:
+        if hint is int and not isinstance(value, bool) and int(value) == float(value):
+            return int(value)
+        if hint is float and not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    if hint in (bool, str) and isinstance(value, hint):
+        return value
+    name = getattr(hint, "__name__", str(hint))
+    raise UserError(f"{what} must be of type {name}; got {value!r}.")
+
+
+def load_arrays_of(path: Path) -> dict[str, NDArray]:
+    """Reads a file of learned numbers.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        arrays: dict[str, NDArray] = load_arrays(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; save the generator again.") from error
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); save the generator again.") from error
+    return arrays
