@@ -52,9 +52,7 @@ class Patches:
     source_places: NDArray[np.int64]
 
 
-def copied_patches(
-    levels: NDArray[np.uint8], corpus: NDArray[np.uint8], symmetries: Sequence[str] = ()
-) -> Patches:
+def copied_patches(levels: NDArray[np.uint8], corpus: NDArray[np.uint8], symmetries: Sequence[str] = ()) -> Patches:
     """Finds the largest patch of each level that one corpus level holds.
 
     Args:
@@ -160,7 +158,7 @@ def _candidates(
     result = np.ones((number, *places), np.bool_)
     for axis in range(3):
         if size[axis] > 1:
-            smaller = found[size[:axis] + (size[axis] - 1,) + size[axis + 1 :]]
+            smaller = found[(*size[:axis], size[axis] - 1, *size[axis + 1 :])]
             first = smaller.take(np.arange(places[axis]), axis=axis + 1)
             second = smaller.take(np.arange(1, places[axis] + 1), axis=axis + 1)
             result &= first & second

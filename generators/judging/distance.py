@@ -46,7 +46,7 @@ class Neighbours:
 
     Attributes:
         distances: int64 (n,), its edit distance, in tiles.
-        indices: int64 (n,), its place in the corpus.
+        indices: int64 (n,), its place in the corpus; -1 where none is nearer than a limit that was set.
         images: int64 (n,), under which of `envs.symmetries.images` of the sample; 0 is the sample as it is.
     """
 
@@ -59,6 +59,7 @@ def nearest(
     levels: NDArray[np.uint8],
     corpus: NDArray[np.uint8],
     symmetries: Sequence[str] = (),
+    limit: int | None = None,
     workers: int | None = None,
 ) -> Neighbours:
     """Finds the corpus level nearest to each sample.
@@ -68,6 +69,8 @@ def nearest(
         corpus: uint8 (m, *shape), m at least 1.
         symmetries: names of `envs.symmetries.SYMMETRIES`; a sample is as far from the corpus as the nearest of its
             images is. None are tried by default.
+        limit: corpus levels at so many edits or more are not told apart, which is far quicker where few are nearer:
+            such samples get this distance, and -1 for an index. None tells all apart.
         workers: how many threads share the work; None means one for each processor core.
 
     Returns:
@@ -86,12 +89,13 @@ def nearest(
     counts = tile_counts(corpus, tiles).astype(np.int32)
     own_counts = tile_counts(levels, tiles).astype(np.int32)
     found = np.zeros((number, 3), np.int64)
+    farthest = cells + 1 if limit is None else min(int(limit), cells + 1)
     team = max(1, min(processors() if workers is None else workers, number))
     with ThreadPoolExecutor(team) as pool:
         # Thin slices, for one sample can take many times as long as another.
         slices = [(first, min(first + 16, number)) for first in range(0, number, 16)]
         arrays = (queries, texts, query_planes, text_planes, own_counts, counts)
-        for task in [pool.submit(_nearest, *arrays, *part, found) for part in slices]:
+        for task in [pool.submit(_nearest, *arrays, *part, farthest, found) for part in slices]:
             task.result()
     return Neighbours(found[:, 0], found[:, 1], found[:, 2])
 
@@ -123,7 +127,7 @@ def tile_counts(levels: NDArray[np.uint8], tiles: int) -> NDArray[np.int64]:
 
 
 def bit_planes(strings: NDArray[np.uint8], tiles: int) -> NDArray[np.uint64]:
-    """Returns strings of tiles, uint8 (..., cells), with each bit of the tile ids packed: uint64 (..., planes, words)."""
+    """Returns strings of tiles, uint8 (..., cells), packed by the bits of their ids: uint64 (..., planes, words)."""
     planes = max(1, (tiles - 1).bit_length())
     padding = -strings.shape[-1] % 64
     padded = np.concatenate([strings, np.zeros((*strings.shape[:-1], padding), np.uint8)], axis=-1)
@@ -184,7 +188,7 @@ def _narrow_distance(masks, text, limit):
     vectors moved one row down after it; what lies outside the band counts as too far to matter.
     """
     rises, falls = _ALL << np.uint64(31), _NONE
-    score = 0
+    score = np.int64(0)
     for column in range(len(text)):
         tile = text[column]
         word, shift = column >> 6, np.uint64(column & 63)
@@ -222,7 +226,7 @@ def _wide_distance(masks, text, limit, words, vectors):
             rises[w] = _NONE
         else:
             rises[w] = _ALL << np.uint64(half - 64 * w)
-    score = 0
+    score = np.int64(0)
     for column in range(len(text)):
         tile = text[column]
         first, shift = column >> 6, np.uint64(column & 63)
@@ -277,7 +281,7 @@ def _differences(own, other):
 
 
 @kernel
-def _nearest(queries, texts, query_planes, text_planes, own_counts, counts, first, last, found):
+def _nearest(queries, texts, query_planes, text_planes, own_counts, counts, first, last, farthest, found):
     """Finds the nearest text of each query from `first` to `last`.
 
     Args:
@@ -289,6 +293,7 @@ def _nearest(queries, texts, query_planes, text_planes, own_counts, counts, firs
         counts: int32 (m, tiles).
         first: the first query.
         last: the one after the last.
+        farthest: distances from here on are not told apart.
         found: int64 (n, 3), written: distance, text and image.
     """
     turns, cells, tiles = len(queries), queries.shape[2], counts.shape[1]
@@ -297,7 +302,7 @@ def _nearest(queries, texts, query_planes, text_planes, own_counts, counts, firs
     vectors = np.zeros((5, most), np.uint64)
     for i in range(first, last):
         # The tiles that differ are a bound from above, from which the search starts.
-        best, text, turn = cells + 1, 0, 0
+        best, text, turn = farthest, -1, 0
         for k in range(turns):
             for j in range(len(texts)):
                 different = _differences(query_planes[k, i], text_planes[j])
