@@ -137,7 +137,9 @@ class Document:
             elif isinstance(block, _Table):
                 head = "".join(f"<th>{_marked(cell)}</th>" for cell in block.headings)
                 body = "".join("<tr>" + "".join(f"<td>{_marked(c)}</td>" for c in row) + "</tr>" for row in block.rows)
-                parts.append(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+                parts.append(
+                    f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+                )
             else:
                 data = base64.b64encode(block.png).decode()
                 caption = _marked(block.caption)

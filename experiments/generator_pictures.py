@@ -106,9 +106,7 @@ def outlined(
     return picture
 
 
-def faded(
-    problem: Problem, level: NDArray[np.uint8], other: NDArray[np.uint8], size: int
-) -> NDArray[np.uint8]:
+def faded(problem: Problem, level: NDArray[np.uint8], other: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Draws a level with the cells that are the same in another one faded."""
     picture = render(problem, level, size, border=False)
     if level.ndim == 3:
@@ -136,9 +134,7 @@ def _finish(figure: Any) -> bytes:
     return file.getvalue()
 
 
-def draw_expressive_range(
-    names: tuple[str, str], batches: Mapping[str, NDArray[np.float64]], reference: str
-) -> bytes:
+def draw_expressive_range(names: tuple[str, str], batches: Mapping[str, NDArray[np.float64]], reference: str) -> bytes:
     """Draws 2-D histograms of two metrics, one for each batch of levels, on the same axes (Smith 2010).
 
     Args:
@@ -151,17 +147,19 @@ def draw_expressive_range(
     """
     figure, axes = _figure(1, len(batches), 3.6 * len(batches) + 0.6, 3.5)
     shown = np.concatenate([batches[reference], next(iter(batches.values()))])
-    edges = []
+    edges: list[NDArray[np.float64]] = []
     for column in shown.T:
         low, high = np.percentile(column, [0.5, 99.5])
         whole = bool((shown[:, len(edges)] == np.round(shown[:, len(edges)])).all())
         # Whole numbers get bins of a whole width, so that no bin holds more of them than another.
         step = max(1, int(np.ceil((high - low + 1) / 24))) if whole else max((high - low) / 24, 1e-9)
         edges.append(np.arange(low - (0.5 if whole else 0), high + 1.5 * step, step))
-    shares = [
-        np.histogram2d(*np.clip(values, [e[0] for e in edges], [e[-1] for e in edges]).T, edges)[0] / len(values)
-        for values in batches.values()
-    ]
+    least, greatest = [ends[0] for ends in edges], [ends[-1] for ends in edges]
+    shares = []
+    for values in batches.values():
+        # What lies beyond the axes counts at their ends.
+        first, second = np.clip(values, least, greatest).T
+        shares.append(np.histogram2d(first, second, edges)[0] / len(values))
     top = max(share.max() for share in shares)
     picture = None
     for axis, name, share in zip(axes[0], batches, shares, strict=True):

@@ -83,7 +83,7 @@ def pattern_divergences(
 
 
 def _windows(levels: NDArray[np.uint8], size: int, tiles: int) -> NDArray:
-    """Returns one number for each window of each level, equal where windows are; or their bytes where none is enough."""
+    """Returns for each window of each level one number, equal where windows are; its bytes where none is enough."""
     axes = tuple(range(1, levels.ndim))
     views = np.lib.stride_tricks.sliding_window_view(levels, (size,) * len(axes), axes)
     cells = size ** len(axes)

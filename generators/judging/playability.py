@@ -21,7 +21,7 @@ class Play:
 
     Attributes:
         metrics: float32 (n, metrics), by `Problem.measure`.
-        playable: bool (n,): the solver has won the level; in a problem without rules of play, what the metrics say.
+        playable: bool (n,), that our player completes the level; see `play_levels`.
         unknown: bool (n,): the solver gave up. Such levels count as not playable.
         on_target: bool (n,): every metric with a finite target lies inside it.
         lengths: float64 (n,), the actions of the solution found, NaN where there is none. It is a shortest solution
@@ -44,8 +44,11 @@ def play_levels(
 ) -> Play:
     """Measures levels and lets the solver play them.
 
-    `Problem.measure` gives up large levels soon; the solver, which has the time, has the last word. A solver that can
-    look for any solution instead of a shortest one (sokoban's) does so.
+    Where a problem has metrics that are found by playing, a level is playable that they or the solver have won: they
+    give up large levels soon, the solver has the time. In all other problems the solver must win and
+    `Problem.playable` must agree: binary's player can walk in a level of several regions too, and zelda's metrics do
+    not see that an enemy bars the way. Without rules of play the metrics alone decide. A solver that can look for any
+    solution instead of a shortest one (sokoban's) does so.
 
     Args:
         problem: whose levels they are.
@@ -68,10 +71,15 @@ def play_levels(
         {"shortest": "any"} if "shortest" in inspect.signature(problem.rules.solve).parameters else {}
     )
     solutions = solve(problem, levels, seconds=seconds, workers=workers, progress=progress, **anyhow)
+    solved = np.array([solution.solved for solution in solutions], np.bool_)
+    told = problem.playable(metrics)
+    played = any(metric.play for metric in problem.metrics)
+    playable = solved | told if played else solved & told
+    unknown = np.array([solution.status == "unknown" for solution in solutions], np.bool_)
     return Play(
         metrics,
-        np.array([solution.solved for solution in solutions], np.bool_),
-        np.array([solution.status == "unknown" for solution in solutions], np.bool_),
+        playable,
+        unknown & ~playable,
         on_target,
         np.array([len(solution.actions) if solution.solved else np.nan for solution in solutions], np.float64),
     )
