@@ -21,6 +21,7 @@ from envs.level_io import read_folder, read_levels
 from envs.problem import Problem
 from experiments.generator_measures import (
     POOL,
+    Evaluation,
     Mended,
     measured_control,
     measured_likelihood,
@@ -28,7 +29,7 @@ from experiments.generator_measures import (
     range_axes,
     reweighted,
 )
-from experiments.generator_report import Evaluation, summary, write_report
+from experiments.generator_report import summary, write_report
 from experiments.run import main, make_folder
 from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import Corpus, open_corpus

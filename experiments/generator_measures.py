@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import unknown_name
+from envs.evaluation import Estimate
 from envs.problem import Problem
 from generators.corpus import Corpus
 from generators.generator import Generator
 from generators.judging.control import Control, measure_control
-from generators.judging.fairness import Buckets, MetricShift, shift_metric
+from generators.judging.fairness import Buckets, MetricShift, TileShift, shift_metric
 from generators.judging.judgement import Judgement
 from generators.judging.likelihood import Likelihood, measure_likelihood
 from generators.judging.playability import Play
@@ -76,6 +78,59 @@ class Mitigation:
     after: NDArray[np.float64]
     others_before: float
     others_after: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that was measured of a generator, or of levels.
+
+    Attributes:
+        problem: whose levels.
+        corpus: what they are compared with.
+        rows: the judgements; the first is of what is evaluated, the last two of random and of real levels.
+        scored: how well models predict real levels, by the row's name.
+        mended: what repair made of the first row's levels, if that was asked for.
+        controls: how well metrics can be asked for.
+        reference: the play of corpus levels.
+        reference_levels: uint8 (m, *shape), those levels.
+        shifts: how the metrics' distributions differ from the corpus's.
+        tiles: how the tiles' numbers and places do.
+        compared: another generator's name and its shifts.
+        mitigations: what reweighted sampling did.
+        axes: the two metrics of the expressive range; None where fewer than two vary.
+        threshold: the edit distance from which on a level is novel.
+        skipped: which families were not judged, and why.
+        facts: how all this was made, as plain data.
+    """
+
+    problem: Problem
+    corpus: Corpus
+    rows: list[Judgement]
+    scored: dict[str, Likelihood]
+    mended: Mended | None
+    controls: list[Control]
+    reference: Play
+    reference_levels: NDArray[np.uint8]
+    shifts: list[MetricShift]
+    tiles: list[TileShift]
+    compared: tuple[str, list[MetricShift]] | None
+    mitigations: list[Mitigation]
+    axes: tuple[str, str] | None
+    threshold: int
+    skipped: list[str]
+    facts: dict[str, Any]
+
+    @property
+    def subject(self) -> Judgement:
+        """The judgement of what is evaluated."""
+        return self.rows[0]
+
+
+def short(estimate: Estimate, digits: int) -> str:
+    """Writes a number with its interval."""
+    if math.isnan(estimate.mean):
+        return ""
+    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
 
 
 def measured_likelihood(generator: Generator, levels: NDArray[np.uint8], seed: int) -> Likelihood | None:
@@ -169,14 +224,19 @@ def reweighted(
         metrics: float32 (n, metrics), of all samples that there are to choose from; one of POOL is kept.
         reference: of corpus levels.
         shifts: how the metrics' distributions differ.
-        metric: which metric is balanced; "" for the one that differs most, less what chance alone makes.
+        metric: which metric is balanced; "" for the one of which most can be mended: that differs most, less what
+            chance alone makes, times the share of the corpus in buckets that have samples to choose from.
         seed: of the choice.
 
     Raises:
         UserError: there is no such metric.
     """
     names = [metric.name for metric in problem.metrics]
-    off = {shift.name: shift.variation - shift.floor for shift in shifts if shift.name in names}
+    off = {
+        shift.name: (shift.variation - shift.floor) * float(shift.corpus[shift.sampled > 0].sum())
+        for shift in shifts
+        if shift.name in names
+    }
     if metric and metric not in names:
         raise unknown_name(f"metric of {problem.name}", metric, names)
     if not off:

@@ -145,6 +145,8 @@ def draw_expressive_range(names: tuple[str, str], batches: Mapping[str, NDArray[
     Returns:
         A PNG file's bytes.
     """
+    from matplotlib.colors import LogNorm  # noqa: PLC0415 (slow to import)
+
     figure, axes = _figure(1, len(batches), 3.6 * len(batches) + 0.6, 3.5)
     shown = np.concatenate([batches[reference], next(iter(batches.values()))])
     edges: list[NDArray[np.float64]] = []
@@ -161,16 +163,17 @@ def draw_expressive_range(names: tuple[str, str], batches: Mapping[str, NDArray[
         first, second = np.clip(values, least, greatest).T
         shares.append(np.histogram2d(first, second, edges)[0] / len(values))
     top = max(share.max() for share in shares)
+    least_share = min(1 / len(values) for values in batches.values())
     picture = None
     for axis, name, share in zip(axes[0], batches, shares, strict=True):
         masked = np.ma.masked_equal(share.T, 0)
-        picture = axis.pcolormesh(edges[0], edges[1], masked, cmap="viridis", vmin=0, vmax=top)
+        picture = axis.pcolormesh(edges[0], edges[1], masked, cmap="viridis", norm=LogNorm(least_share, top))
         axis.set_title(name, fontsize=9)
         axis.set_xlabel(names[0], fontsize=8)
         axis.set_ylabel(names[1], fontsize=8)
         axis.tick_params(labelsize=7)
     bar = figure.colorbar(picture, ax=axes[0].tolist(), shrink=0.85)
-    bar.set_label("share of levels", fontsize=8)
+    bar.set_label("share of levels (logarithmic)", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return _finish(figure)
 

@@ -5,74 +5,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from envs.evaluation import Estimate, number, percent
-from envs.problem import Problem
+from envs.evaluation import number, percent
 from experiments import generator_pictures as pictures
 from experiments.documents import Document
-from experiments.generator_measures import SOLUTION, Mended, Mitigation
+from experiments.generator_findings import add_fairness, add_mitigations
+from experiments.generator_measures import Evaluation, short
 from experiments.run import versions, write_json
-from generators.corpus import Corpus
-from generators.judging import fairness
-from generators.judging.control import Control
-from generators.judging.fairness import Finding, MetricShift, TileShift
-from generators.judging.judgement import Judgement
-from generators.judging.likelihood import Likelihood
-from generators.judging.playability import Play
 
 #: What the first table shows, by the names of `Judgement.figures`.
 _WORTH = ("playable", "novel", "unique", "all three", "restricted diversity")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All that was measured of a generator, or of levels.
-
-    Attributes:
-        problem: whose levels.
-        corpus: what they are compared with.
-        rows: the judgements; the first is of what is evaluated, the last two of random and of real levels.
-        scored: how well models predict real levels, by the row's name.
-        mended: what repair made of the first row's levels, if that was asked for.
-        controls: how well metrics can be asked for.
-        reference: the play of corpus levels.
-        reference_levels: uint8 (m, *shape), those levels.
-        shifts: how the metrics' distributions differ from the corpus's.
-        tiles: how the tiles' numbers and places do.
-        compared: another generator's name and its shifts.
-        mitigations: what reweighted sampling did.
-        axes: the two metrics of the expressive range; None where fewer than two vary.
-        threshold: the edit distance from which on a level is novel.
-        skipped: which families were not judged, and why.
-        facts: how all this was made, as plain data.
-    """
-
-    problem: Problem
-    corpus: Corpus
-    rows: list[Judgement]
-    scored: dict[str, Likelihood]
-    mended: Mended | None
-    controls: list[Control]
-    reference: Play
-    reference_levels: np.ndarray
-    shifts: list[MetricShift]
-    tiles: list[TileShift]
-    compared: tuple[str, list[MetricShift]] | None
-    mitigations: list[Mitigation]
-    axes: tuple[str, str] | None
-    threshold: int
-    skipped: list[str]
-    facts: dict[str, Any]
-
-    @property
-    def subject(self) -> Judgement:
-        """The judgement of what is evaluated."""
-        return self.rows[0]
 
 
 def summary(found: Evaluation) -> str:
@@ -111,8 +57,8 @@ def compose(found: Evaluation) -> Document:
     _add_likelihood(report, found)
     _add_control(report, found)
     _add_range(report, found)
-    _add_fairness(report, found)
-    _add_mitigations(report, found)
+    add_fairness(report, found)
+    add_mitigations(report, found)
     _add_method(report, found)
     return report
 
@@ -145,10 +91,10 @@ def _add_worth(report: Document, found: Evaluation) -> None:
                 row.name,
                 percent(figures["novel, turned"]),
                 percent(figures["all three, turned"]),
-                _short(figures["nearest"], 1),
+                short(figures["nearest"], 1),
                 percent(figures["copied"]),
                 percent(figures["on target"]),
-                _short(figures["hamming"], 3),
+                short(figures["hamming"], 3),
                 f"{figures['diversity'].mean:.2f}{'' if row.apart.exact else ' at least'}",
                 *patterns,
                 unseen[-1] if unseen else "",
@@ -174,9 +120,9 @@ def _add_worth(report: Document, found: Evaluation) -> None:
     turned = ", ".join(found.problem.symmetries) or "none"
     report.text(
         f"Turned: symmetric images of training levels count as copies too ({turned}). Nearest and copied patch are "
-        "taken under these symmetries; the copied patch is the largest rectangle that stands in one training level, as a "
-        "share of the level. On target: every metric with a finite target lies inside it. Hamming: mean share of tiles "
-        "in which two levels differ. Diversity: as restricted diversity, of all levels. Patterns: tile-pattern "
+        "taken under these symmetries; the copied patch is the largest rectangle that stands in one training level, as "
+        "a share of the level. On target: every metric with a finite target lies inside it. Hamming: the mean share of "
+        "tiles in which two levels differ. Diversity: as restricted diversity, of all levels. Patterns: tile-pattern "
         "divergence in nats, the mean of both directions (Lucas 2019)."
     )
 
@@ -233,8 +179,8 @@ def _add_control(report: Document, found: Evaluation) -> None:
         [
             control.metric,
             ", ".join(f"{value:g}" for value in np.unique(control.asked)),
-            _short(control.error, 2),
-            _short(control.uncontrolled, 2),
+            short(control.error, 2),
+            short(control.uncontrolled, 2),
             _correlation(control.spearman),
             _correlation(control.pearson),
         ]
@@ -264,141 +210,11 @@ def _add_range(report: Document, found: Evaluation) -> None:
     report.picture("range", drawn, f"How levels are spread over {names} (Smith 2010).")
 
 
-def _add_fairness(report: Document, found: Evaluation) -> None:
-    report.heading("Fairness: what is made too often and too seldom")
-    report.text(
-        f"The samples are compared with {len(found.reference_levels):,} training levels. `{SOLUTION}` is the number of "
-        "actions of the solution that the solver found, among the levels that it won. Differences whose interval "
-        "reaches the corpus's share are marked (within chance)."
-    )
-    for title, (over, under) in (
-        ("Levels, by buckets of each metric", fairness.bucket_findings(found.shifts)),
-        ("Tiles, by their number in a level", fairness.tile_findings(found.tiles)),
-        ("Places, of tiles that are rare in the corpus", fairness.region_findings(found.tiles)),
-    ):
-        report.heading(title, 3)
-        counted = title.startswith("Tiles")
-        report.entries(
-            [
-                *(f"Too often: {_finding(finding, counted)}" for finding in over),
-                *(f"Too seldom: {_finding(finding, counted)}" for finding in under),
-            ]
-            or ["No difference."]
-        )
-    if found.shifts:
-        rows = [
-            [
-                shift.name,
-                _short(shift.mean, 2),
-                f"{shift.corpus_mean:.2f}",
-                f"{shift.wasserstein:.2f}",
-                f"{shift.kolmogorov:.3f}",
-                f"{shift.variation:.3f} ({shift.floor:.3f})",
-            ]
-            for shift in found.shifts
-        ]
-        headings = (
-            "metric",
-            "samples' mean",
-            "corpus",
-            "Wasserstein",
-            "Kolmogorov-Smirnov",
-            "total variation (chance)",
-        )
-        report.heading("Distributions of metrics", 3)
-        report.table(headings, rows)
-        report.text(
-            "Wasserstein: in units of the metric. Total variation: over buckets that part the corpus evenly; in "
-            "brackets what as many levels drawn from the corpus itself would have on average."
-        )
-        report.picture("buckets", pictures.draw_shifts(found.shifts), "Shares of the samples and of the corpus.")
-    rows = [[tile.tile, _short(tile.sampled, 2), f"{tile.corpus:.2f}"] for tile in found.tiles]
-    report.heading("Tiles", 3)
-    report.table(("tile", "in a sample", "in a corpus level"), rows)
-    drawn = pictures.draw_maps(found.problem, found.subject.levels, found.reference_levels, found.tiles)
-    if drawn is not None:
-        report.picture("maps", drawn, "Where rare tiles lie: the share of levels that have one in each cell.")
-
-
-def _add_mitigations(report: Document, found: Evaluation) -> None:
-    if not found.mitigations and found.compared is None:
-        return
-    report.heading("Mitigations")
-    if found.compared is not None:
-        name, others = found.compared
-        report.heading(f"Another training: {name}", 3)
-        known = {shift.name: shift for shift in others}
-        rows = [
-            [
-                shift.name,
-                f"{shift.variation:.3f}",
-                f"{known[shift.name].variation:.3f}",
-                _short(shift.mean, 2),
-                _short(known[shift.name].mean, 2),
-                f"{shift.corpus_mean:.2f}",
-            ]
-            for shift in found.shifts
-            if shift.name in known
-        ]
-        subject = found.subject.name
-        report.table(
-            (
-                "metric",
-                f"total variation, {subject}",
-                f"total variation, {name}",
-                f"mean, {subject}",
-                f"mean, {name}",
-                "mean, corpus",
-            ),
-            rows,
-        )
-    for mitigation in found.mitigations:
-        chosen = mitigation.found
-        report.heading(f"Reweighted sampling of {mitigation.metric} towards {mitigation.target}", 3)
-        missing = f" {100 * chosen.missing:.1f} % of the target lie where there is no sample." if chosen.missing else ""
-        side = ""
-        if not math.isnan(mitigation.others_before):
-            side = (
-                f" The other metrics' mean distance from the corpus goes from {mitigation.others_before:.3f} to "
-                f"{mitigation.others_after:.3f}."
-            )
-        report.text(
-            f"{len(chosen.chosen)} of {mitigation.pool} samples are kept, by importance weights. Total variation from "
-            f"the target: {chosen.before:.3f} before, {chosen.after:.3f} after. The weights leave an effective sample "
-            f"of {chosen.effective:.0f} of {mitigation.pool}.{missing}{side}"
-        )
-        cells = zip(mitigation.buckets, mitigation.before, mitigation.after, mitigation.wanted, strict=True)
-        rows = [
-            [name, *(f"{100 * share:.1f} %" for share in shares)]
-            for name, *shares in cells
-            if max(float(share) for share in shares) > 0
-        ]
-        report.table((mitigation.metric, "before", "after", "wanted"), rows)
-
-
 def _add_method(report: Document, found: Evaluation) -> None:
     report.heading("How this was made")
     options = {key: value for key, value in found.facts["options"].items() if value not in (None, "", {}, ())}
     report.entries([f"{key.replace('_', ' ')}: {value}" for key, value in options.items()])
     report.text(", ".join(f"{name} {version}" for name, version in versions().items()) + ".")
-
-
-def _finding(finding: Finding, counted: bool) -> str:
-    """Says what a finding is in words."""
-    chance = "" if finding.clear else " (within chance)"
-    if counted:
-        times = "none in the corpus" if not finding.corpus else f"{finding.times:.2f} times as many"
-        numbers = f"{finding.sampled:.2f} in a sample, {finding.corpus:.2f} in a corpus level"
-        return f"{finding.what}: {numbers}, {times}{chance}"
-    shares = f"{100 * finding.sampled:.1f} % of the samples, {100 * finding.corpus:.1f} % of the corpus"
-    return f"{finding.what}: {shares}{chance}"
-
-
-def _short(estimate: Estimate, digits: int) -> str:
-    """Writes a number with its interval."""
-    if math.isnan(estimate.mean):
-        return ""
-    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
 
 
 def _correlation(value: float) -> str:
