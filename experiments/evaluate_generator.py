@@ -63,7 +63,7 @@ class Options:
         samples: how many levels are sampled and judged.
         seed: fixes all draws.
         out: where the report goes; by default the source's folder.
-        condition: ask for values of metrics, as names and values: path-length 40 enemies 2.
+        condition: ask for values of metrics, or for a label, as names and values: path-length 40 enemies 2.
         sampling: how to sample, as names and values: temperature 0.9.
         repair: mend what cannot be played, and judge that apart: search, exact (integer programming), auto, or none.
         baselines: families to judge beside it; "all" takes all that are declared to be baselines, "none" none.
@@ -84,7 +84,7 @@ class Options:
     samples: int = 1000
     seed: int = 0
     out: Path | None = None
-    condition: dict[str, float] = field(default_factory=dict)
+    condition: dict[str, str] = field(default_factory=dict)
     sampling: dict[str, str] = field(default_factory=dict)
     repair: Literal["none", "search", "exact", "auto"] = "none"
     baselines: tuple[str, ...] = ("all",)
@@ -177,10 +177,19 @@ def _corpus(problem: Problem, options: Options) -> Corpus:
 
 def draw_samples(generator: Generator, count: int, seed: int, options: Options) -> tuple[NDArray[np.uint8], float]:
     """Samples levels, uint8 (count, *shape), and tells the milliseconds that each took, a first draw not counted."""
-    generator.sample(1, seed, options.condition or None, **options.sampling)
+    condition = {name: _value(value) for name, value in options.condition.items()}
+    generator.sample(1, seed, condition, **options.sampling)
     began = time.perf_counter()
-    levels = generator.sample(count, seed, options.condition or None, **options.sampling)
+    levels = generator.sample(count, seed, condition, **options.sampling)
     return levels, 1000 * (time.perf_counter() - began) / count
+
+
+def _value(text: str) -> float | str:
+    """Returns what a condition asks for: a number, or the name of a label."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def baseline_families(names: tuple[str, ...]) -> list[str]:
@@ -199,17 +208,28 @@ def baseline_families(names: tuple[str, ...]) -> list[str]:
     return list(names)
 
 
-def mended(yardstick: Yardstick, judgement: Judgement, options: Options) -> Mended | None:
-    """Repairs levels and judges them again, where that is asked for."""
+def repaired(
+    problem: Problem, levels: NDArray[np.uint8], options: Options
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.int64], float] | None:
+    """Repairs levels, where that is asked for.
+
+    Returns:
+        The levels afterwards; which can be played now; how many tiles were changed; the milliseconds for a level.
+    """
     if options.repair == "none":
         return None
     from generators.repair import repair  # noqa: PLC0415 (only where something is repaired)
 
-    repairs = repair(yardstick.problem, judgement.levels, options.repair, seconds=options.seconds, seed=options.seed)
-    name = f"{judgement.name}, repaired"
-    taken = 1000 * float(repairs.seconds.mean())
-    again = judge(yardstick, name, repairs.levels, _EXAMINED, judgement.milliseconds + taken)
-    return Mended(again, repairs.repaired, repairs.edits, taken, options.repair)
+    done = repair(problem, levels, options.repair, seconds=options.seconds, seed=options.seed)
+    return done.levels, done.repaired, done.edits, 1000 * float(done.seconds.mean())
+
+
+def check_names(problem: Problem, options: Options) -> None:
+    """Raises UserError where --balance or --metrics name no metric."""
+    names = [metric.name for metric in problem.metrics]
+    for name in (*(options.metrics or ()), *filter(None, [options.balance])):
+        if name not in names:
+            raise unknown_name(f"metric of {problem.name}", name, names)
 
 
 def evaluate(options: Options) -> None:
@@ -218,6 +238,8 @@ def evaluate(options: Options) -> None:
     families = baseline_families(options.baselines)
     subject = find_subject(options)
     problem, corpus = subject.problem, subject.corpus
+    check_names(problem, options)
+    rival = None if options.compare is None else _compared(options.compare, corpus)
     # Before the work begins, so that it is not in vain.
     folder = make_folder(options.out or (options.source if options.source.is_dir() else options.source.parent))
     yardstick = Yardstick(problem, corpus.train.levels, options.seconds, options.seed)
@@ -229,22 +251,27 @@ def evaluate(options: Options) -> None:
     else:
         assert subject.levels is not None
         levels, milliseconds = subject.levels, float("nan")
+    repairs = repaired(problem, levels, options)
     first = judge(yardstick, subject.name, levels, options.examined or None, milliseconds)
     rows = [first]
     scored: dict[str, Likelihood | None] = {}
     unseen = corpus.test.levels[:_SCORED]
     if subject.generator is not None:
         scored[first.name] = measured_likelihood(subject.generator, unseen, options.seed)
-    repairs = mended(yardstick, first, options)
+        known = f"{first.name}, on training levels"
+        scored[known] = measured_likelihood(subject.generator, corpus.train.levels[:_SCORED], options.seed)
+    mended = None
     if repairs is not None:
-        tell("repaired")
-        rows.append(repairs.judgement)
+        afterwards, fine, edits, taken = repairs
+        again = judge(yardstick, f"{first.name}, repaired", afterwards, _EXAMINED, milliseconds + taken)
+        mended = Mended(again, fine, edits, taken, options.repair)
+        rows.append(again)
 
     skipped = []
     compared = None
     others: list[tuple[str, Callable[[], Generator], Options]] = []
-    if options.compare is not None:
-        others.append((f"compared: {options.compare.name}", lambda: _compared(options, corpus), options))
+    if rival is not None and options.compare is not None:
+        others.append((f"compared: {options.compare.name}", lambda: rival, options))
     # What is asked of one family's sampler, another may not know.
     plain = dataclasses.replace(options, condition={}, sampling={})
     others += [(name, partial(_fitted, name, corpus, options), plain) for name in families]
@@ -268,8 +295,8 @@ def evaluate(options: Options) -> None:
     rows.append(judge(yardstick, "test levels of the corpus", corpus.test.levels[: len(levels)], _EXAMINED))
 
     tell("comparing with the corpus")
-    known = np.random.default_rng(options.seed).permutation(len(corpus.train))[:_REFERENCE]
-    known_levels = corpus.train.levels[np.sort(known)]
+    picked = np.random.default_rng(options.seed).permutation(len(corpus.train))[:_REFERENCE]
+    known_levels = corpus.train.levels[np.sort(picked)]
     reference = play_levels(problem, known_levels, options.seconds)
     shifts = metric_shifts(problem, first.play, reference, options.seed)
     names = [tile.name for tile in problem.tiles]
@@ -293,7 +320,7 @@ def evaluate(options: Options) -> None:
         corpus=corpus,
         rows=rows,
         scored={name: found for name, found in scored.items() if found is not None},
-        mended=repairs,
+        mended=mended,
         controls=controls,
         reference=reference,
         reference_levels=known_levels,
@@ -313,10 +340,9 @@ def evaluate(options: Options) -> None:
     print("\nWritten to " + ", ".join(str(file) for file in files))
 
 
-def _compared(options: Options, corpus: Corpus) -> Generator:
+def _compared(folder: Path, corpus: Corpus) -> Generator:
     """Returns the generator to compare with."""
-    assert options.compare is not None
-    other = load_generator(options.compare)
+    other = load_generator(folder)
     other.check_corpus(corpus)
     return other
 

@@ -170,7 +170,7 @@ def test_the_figures_are_those_of_the_levels(report, model):
     assert facts["rows"][0]["milliseconds"] > 0
     assert facts["rows"][-1]["milliseconds"] is None
     assert facts["corpus"]["digest"] == corpus.digest
-    assert set(facts["prediction"]) == {"memory (mine)", "compared: mine"}
+    assert set(facts["prediction"]) == {"memory (mine)", "memory (mine), on training levels", "compared: mine"}
     assert facts["prediction"]["memory (mine)"]["rare_accuracy"]["mean"] == 0
     assert facts["prediction"]["memory (mine)"]["nats"]["mean"] == pytest.approx(math.log(8))
     for control in facts["control"]:
@@ -197,7 +197,7 @@ def test_conditions_and_sampling_reach_the_generator(model, tmp_path):
         source=model[0],
         samples=8,
         out=tmp_path,
-        condition={"enemies": 5.0},
+        condition={"enemies": "5"},
         sampling={"changes": "9"},
         baselines=("none",),
     )
@@ -245,7 +245,7 @@ def test_repair_is_counted_apart(model, tmp_path):
         ({"compare": "nowhere"}, "nowhere"),
         ({"balance": "nosuch"}, "nosuch"),
         ({"metrics": ("enemies", "nosuch")}, "nosuch"),
-        ({"condition": {"nosuch": 1.0}}, "nosuch"),
+        ({"condition": {"nosuch": "1"}}, "nosuch"),
         ({"sampling": {"nosuch": "1"}}, "nosuch"),
     ],
 )
