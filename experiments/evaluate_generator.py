@@ -36,7 +36,7 @@ from generators.corpus import Corpus, open_corpus
 from generators.generator import CONFIG_FILE, FitOptions, Generator
 from generators.judging.control import Control
 from generators.judging.fairness import shift_tiles
-from generators.judging.judgement import Judgement, Yardstick, judge
+from generators.judging.judgement import Yardstick, judge
 from generators.judging.likelihood import Likelihood
 from generators.judging.playability import play_levels
 from generators.suite import all_families, load_generator, make_generator
