@@ -164,6 +164,7 @@ class VariationalAutoencoder(NeuralGenerator):
     keeps_fixed_tiles = "construction"
     axes = (2, 3)
     chunk = 1024
+    small: ClassVar = {"latents": 4, "width": 16, "depth": 1}
     defaults: ClassVar = {"batch": 128, "learning_rate": 1e-3, "ema": 0.995, "weight_decay": 0.01}
 
     def build(self) -> nn.Module:
