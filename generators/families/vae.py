@@ -80,13 +80,16 @@ class Sampling:
     Attributes:
         latent_temperature: the standard deviation of the latents; the prior's is 1. Less gives more usual levels.
         temperature: of the tiles given the latents; 0 takes the likeliest.
+        balanced: whether, at a temperature between 0 and 1, tiles stay as common in a level as the latents say, see
+            `keep_shares`; otherwise what may be in many places but is in none the likeliest gets rare.
         constrained: whether the count rules of the levels are kept while tiles are drawn, see `decode_logits`; it is
             no repair, for no level is made first and changed then.
         fixed_steps: how many steps of gradient descent latents make towards fixed tiles.
     """
 
     latent_temperature: float = 1.0
-    temperature: float = 0.0
+    temperature: float = 0.3
+    balanced: bool = True
     constrained: bool = True
     fixed_steps: int = 30
 
@@ -219,7 +222,8 @@ class VariationalAutoencoder(NeuralGenerator):
         self, latents: Tensor, asked: Asked, fixed: NDArray | None, sampling: Any, random: torch.Generator
     ) -> NDArray[np.uint8]:
         logits = self.network.decode(latents, asked.dense)
-        levels = decode_logits(logits, self.spec, random, sampling.temperature, fixed, sampling.constrained)
+        drawing = (sampling.temperature, fixed, sampling.constrained, sampling.balanced)
+        levels = decode_logits(logits, self.spec, random, *drawing)
         return levels.reshape(-1, *self.spec.shape)
 
     def _fit_latents(self, drawn: Tensor, fixed: NDArray[np.int16], asked: Asked, steps: int) -> Tensor:
