@@ -43,9 +43,7 @@ def straight_through(logits: Tensor, temperature: float, random: torch.Generator
     return hard + (soft - soft.detach())
 
 
-def gradient_penalty(
-    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, random: torch.Generator
-) -> Tensor:
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, random: torch.Generator) -> Tensor:
     """Returns how far the slope of a critic is from 1 between real and fake levels (Gulrajani 2017).
 
     Args:
@@ -57,7 +55,7 @@ def gradient_penalty(
     Returns:
         The mean of (norm of the gradient - 1) squared over levels drawn evenly between each real and its fake one.
     """
-    places = torch.rand(len(real), generator=random).to(real.device).view(-1, *[1] * (real.ndim - 1))
+    places = torch.rand(len(real), generator=random).to(real).view(-1, *[1] * (real.ndim - 1))
     between = torch.lerp(real.detach(), fake.detach(), places).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     # The least summand keeps the square root's own slope finite where the critic is flat.
@@ -148,9 +146,7 @@ class Critic(nn.Module):
         return scores
 
 
-def pattern_divergence(
-    levels: NDArray[np.uint8], reference: NDArray[np.uint8], sizes: Sequence[int] = (2, 3)
-) -> float:
+def pattern_divergence(levels: NDArray[np.uint8], reference: NDArray[np.uint8], sizes: Sequence[int] = (2, 3)) -> float:
     """Returns how far the patterns of levels are from those of a reference (tile-pattern KL divergence, Lucas 2019).
 
     Args:
