@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ class AdversarialConfig:
     objective: Literal["wasserstein", "logistic"] = "wasserstein"
     penalty: float = 10.0
     penalty_every: int = 2
-    critic_steps: int = 2
+    critic_steps: int = 1
     critic_rate: float = 1.0
     first_temperature: float = 1.0
     last_temperature: float = 0.5
@@ -84,7 +84,7 @@ class AdversarialSampling:
         fixed_steps: the steps by which latents are changed until their levels agree with fixed tiles.
     """
 
-    temperature: float = 0.0
+    temperature: float = 0.5
     constrained: bool = True
     fixed_steps: int = 20
 
@@ -121,8 +121,8 @@ class AdversarialGenerator(NeuralGenerator):
     keeps_fixed_tiles = "construction"
     chunk = 512
     defaults = {
-        "batch": 64,
-        "learning_rate": 5e-4,
+        "batch": 32,
+        "learning_rate": 1e-3,
         "warm_up": 50,
         "weight_decay": 0.0,
         "clip": 10.0,
@@ -179,14 +179,25 @@ class AdversarialGenerator(NeuralGenerator):
 
     def train_step(self, levels: Tensor, asked: Asked, training: Any) -> dict[str, Tensor]:
         """Updates the critic, and at every `critic_steps`th step the generator."""
-        config, network, random = self.config, self.network, training.random
-        real = one_hot(levels, len(self.spec.tiles))
-        temperature = self._temperature(training.stage_share)
-        with torch.no_grad():
-            fake = self.fake(asked, temperature, random)
-        network.critic.requires_grad_(True)
+        critic = cast("Critic", self.network.critic)
+        turn = training.step % self.config.critic_steps == 0
+        with torch.set_grad_enabled(turn):
+            fake = self.fake(asked, self._temperature(training.stage_share), training.random)
+        figures = self._critic_step(one_hot(levels, len(self.spec.tiles)), fake.detach(), asked, training)
+        if turn:
+            # The same levels, before the critic as it is now.
+            critic.requires_grad_(False)
+            loss = self._generator_loss(self._critic(fake, asked))
+            descend(loss, training.optimisers["generator"], training.options)
+            critic.requires_grad_(True)
+        return figures
+
+    def _critic_step(self, real: Tensor, fake: Tensor, asked: Asked, training: Any) -> dict[str, Tensor]:
+        """Updates the critic; real and fake are float32 (b, tiles, *shape)."""
+        config = self.config
+        wasserstein = config.objective == "wasserstein"
         scores, faked = self._critic(real, asked), self._critic(fake, asked)
-        if config.objective == "wasserstein":
+        if wasserstein:
             loss = faked.mean() - scores.mean()
         else:
             loss = functional.softplus(faked).mean() + functional.softplus(-scores).mean()
@@ -196,20 +207,10 @@ class AdversarialGenerator(NeuralGenerator):
             def judge(shown: Tensor) -> Tensor:
                 return self._critic(shown, asked)
 
-            if config.objective == "wasserstein":
-                penalty = gradient_penalty(judge, real, fake, random)
-            else:
-                penalty = real_penalty(judge, real)
+            penalty = gradient_penalty(judge, real, fake, training.random) if wasserstein else real_penalty(judge, real)
             # Where it is taken now and then it weighs the more (lazy regularisation, Karras 2020).
             whole = loss + config.penalty * config.penalty_every * penalty
         descend(whole, training.optimisers["critic"], training.options)
-        if training.step % config.critic_steps == 0:
-            network.critic.requires_grad_(False)
-            shown = self.fake(asked, temperature, random)
-            descend(
-                self._generator_loss(self._critic(shown, asked)), training.optimisers["generator"], training.options
-            )
-            network.critic.requires_grad_(True)
         return {"loss": loss.detach(), "real": scores.mean().detach(), "fake": faked.mean().detach()}
 
     def held_out_score(self, levels: Tensor, asked: Asked, training: Any) -> float:
@@ -244,7 +245,7 @@ class AdversarialGenerator(NeuralGenerator):
         return straight_through(self.tile_logits(latents, asked.dense, None, random), temperature, random)
 
     def _critic(self, shown: Tensor, asked: Asked) -> Tensor:
-        scores: Tensor = self.network.critic(shown, asked.dense)
+        scores: Tensor = cast("Critic", self.network.critic)(shown, asked.dense)
         return scores
 
     def _generator_loss(self, scores: Tensor) -> Tensor:

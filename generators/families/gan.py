@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class GanConfig(AdversarialConfig):
     """
 
     hidden: int = 256
-    doublings: int = 2
+    doublings: int = 1
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
@@ -114,9 +114,9 @@ class Gan(AdversarialGenerator):
         """Returns the generator and its critic."""
         config, spec = self.config, self.spec
         network = nn.Module()
-        tiles = len(spec.tiles)
-        network.generator = GanBody(tiles, spec.shape, config.latent_size + spec.condition_size, config)
-        self.start_from_frequencies(network.generator.tiles)
+        body = GanBody(len(spec.tiles), spec.shape, config.latent_size + spec.condition_size, config)
+        self.start_from_frequencies(body.tiles)
+        network.generator = body
         network.critic = self.critic()
         return network
 
@@ -133,7 +133,7 @@ class Gan(AdversarialGenerator):
 
     def tile_logits(self, latents: Tensor, condition: Tensor, sampling: Any, random: torch.Generator | None) -> Tensor:
         """Returns logits; see `AdversarialGenerator.tile_logits`."""
-        logits: Tensor = self.network.generator(torch.cat([latents, condition], dim=1))
+        logits: Tensor = cast(GanBody, self.network.generator)(torch.cat([latents, condition], dim=1))
         return logits
 
 

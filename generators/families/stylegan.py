@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -143,6 +143,8 @@ class StyleBody(nn.Module):
     The coarse map's sides are the level's divided by 2 ** doublings, rounded up; the rest is cut off in the end.
     """
 
+    mean_style: Tensor
+
     def __init__(self, tiles: int, shape: tuple[int, ...], condition_size: int, config: StyleganConfig) -> None:
         super().__init__()
         self.shape = shape
@@ -202,18 +204,23 @@ class Stylegan(AdversarialGenerator):
 
     def build(self) -> nn.Module:
         """Returns the generator and its critic."""
-        config, spec = self.config, self.spec
+        spec = self.spec
         network = nn.Module()
-        tiles = len(spec.tiles)
-        network.generator = StyleBody(tiles, spec.shape, spec.condition_size, config)
-        self.start_from_frequencies(network.generator.tiles)
+        body = StyleBody(len(spec.tiles), spec.shape, spec.condition_size, self.config)
+        self.start_from_frequencies(body.tiles)
+        network.generator = body
         network.critic = self.critic()
         return network
 
     @property
+    def body(self) -> StyleBody:
+        """The mapping and the synthesis."""
+        return cast(StyleBody, self.network.generator)
+
+    @property
     def layers(self) -> int:
         """How many layers have a style, which is the greatest crossover of `mix`."""
-        return len(self.network.generator.layers)
+        return len(self.body.layers)
 
     def draw_latents(self, n: int, sampling: Any, random: torch.Generator) -> Tensor:
         """Returns normal numbers, float32 (n, latent_size)."""
@@ -226,7 +233,7 @@ class Stylegan(AdversarialGenerator):
 
     def fake(self, asked: Asked, temperature: float, random: torch.Generator) -> Tensor:
         """Returns generated levels for training, some of them with the styles of two latents."""
-        body, n = self.network.generator, len(asked)
+        body, n = self.body, len(asked)
         first, second = (
             body.styles(self.draw_latents(n, None, random).to(asked.dense.device), asked.dense) for _ in range(2)
         )
@@ -292,19 +299,18 @@ class Stylegan(AdversarialGenerator):
         return self.decode(logits, None, sampling, sources[-1][2])
 
     def _style(self, latents: Tensor, condition: Tensor, sampling: Any) -> Tensor:
-        body = self.network.generator
-        style: Tensor = body.styles(latents, condition)
-        return style if sampling is None else torch.lerp(body.mean_style, style, sampling.truncation)
+        style = self.body.styles(latents, condition)
+        return style if sampling is None else torch.lerp(self.body.mean_style, style, sampling.truncation)
 
     def _noise(self, n: int, sampling: Any, random: torch.Generator | None) -> list[Tensor] | None:
         """Draws the noise of each layer, as strong as sampling says; None without a source."""
         if random is None:
             return None
-        noise: list[Tensor] = self.network.generator.noise(n, random)
+        noise = self.body.noise(n, random)
         return noise if sampling is None else [sampling.noise * part for part in noise]
 
     def _synthesised(self, styles: Sequence[Tensor], noise: Sequence[Tensor] | None) -> Tensor:
-        logits: Tensor = self.network.generator(styles, noise)
+        logits: Tensor = self.body(styles, noise)
         return logits
 
 
