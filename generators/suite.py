@@ -15,7 +15,6 @@ from generators.corpus import Corpus
 from generators.generator import CONFIG_FILE, KIND, WEIGHTS_FILE, Generator, load_arrays_of, options_of
 from generators.spec import LevelSpec
 
-
 #: Where the folder of a run keeps the generator.
 GENERATOR_FOLDER = "generator"
 
