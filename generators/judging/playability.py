@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,7 +54,8 @@ def play_levels(
     Args:
         problem: whose levels they are.
         levels: uint8 (n, *shape).
-        seconds: the time that the solver may take for a level.
+        seconds: the time of a processor that the solver may take for a level, or by the clock on the wall where the
+            system keeps no such time.
         workers: how many levels are solved side by side; None means one for each processor core.
         progress: called as progress(levels done, levels in all).
 
@@ -70,7 +72,11 @@ def play_levels(
     anyhow: dict[str, Any] = (
         {"shortest": "any"} if "shortest" in inspect.signature(problem.rules.solve).parameters else {}
     )
-    solutions = solve(problem, levels, seconds=seconds, workers=workers, progress=progress, **anyhow)
+    # On a busy machine the clock on the wall would make levels unknown that another run solves.
+    fair = hasattr(time, "pthread_getcpuclockid")
+    solutions = solve(
+        problem, levels, seconds=seconds, workers=workers, progress=progress, processor_time=fair, **anyhow
+    )
     solved = np.array([solution.solved for solution in solutions], np.bool_)
     told = problem.playable(metrics)
     played = any(metric.play for metric in problem.metrics)
