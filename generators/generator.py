@@ -196,6 +196,8 @@ class Generator(ABC):
     chunk: ClassVar[int] = 256
     #: Fields of Config, as small as the family can be, for checks that train it in a moment.
     small: ClassVar[Mapping[str, Any]] = {}
+    #: Whether levels can be asked for by their metrics and classes.
+    conditional: ClassVar[bool] = True
     #: How many axes of levels the family can do.
     axes: ClassVar[tuple[int, ...]] = (2,)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,14 @@ def make_generator(family: str, corpus: Corpus, metrics: tuple[str, ...] | None 
         UserError: there is no such family, metric or field, or a value cannot be used.
     """
     kind = get_family(family)
-    return kind(LevelSpec.of(corpus, metrics), options_of(kind.Config, config, f"option of {family}"))
+    spec = LevelSpec.of(corpus, metrics if kind.conditional else ())
+    if not kind.conditional:
+        if metrics:
+            raise UserError(
+                f"{kind.title} cannot be asked for levels by their metrics; {', '.join(metrics)} was given."
+            )
+        spec = replace(spec, labels=())
+    return kind(spec, options_of(kind.Config, config, f"option of {family}"))
 
 
 def load_generator(folder: Path | str) -> Generator:

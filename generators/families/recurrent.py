@@ -1,0 +1,186 @@
+"""Recurrent networks: a level is a sequence of tiles, and an LSTM or a GRU reads it and tells the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from envs import UserError
+from generators.generator import Request, Scores
+from generators.neural import Asked, NeuralGenerator
+from generators.sequence import Decoding, Order, Writer, cell_order
+from generators.spec import Condition
+
+
+@dataclass(frozen=True)
+class Config:
+    """The network.
+
+    Attributes:
+        cell: the recurrent unit: lstm (Hochreiter 1997) or gru (Cho 2014).
+        width: how many units a layer has.
+        layers: how many layers there are.
+        embedding: how many numbers stand for a tile.
+        order: in which order a level is written; "column" goes from left to right and in each column from the bottom
+            up, "snake" turns round at the end of each column.
+        neighbours: whether the network is also shown the tiles around the next cell that are written already, so that
+            it need not remember the whole column or row before.
+        dropout: the share of a layer's outputs that is left out in training.
+    """
+
+    cell: Literal["lstm", "gru"] = "lstm"
+    width: int = 128
+    layers: int = 1
+    embedding: int = 16
+    order: Order = "row"
+    neighbours: bool = True
+    dropout: float = 0.0
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        for name in ("width", "layers", "embedding"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
+
+
+class _Network(nn.Module):
+    """Embeddings of what is seen, of the place and of what is asked; recurrent layers; a score for each tile."""
+
+    def __init__(self, config: Config, tiles: int, seen: int, cells: int, asked: int) -> None:
+        super().__init__()
+        # Each thing seen has an embedding of its own; one more tile stands for what is not there.
+        self.tiles = nn.ModuleList([nn.Embedding(tiles + 1, config.embedding) for _ in range(seen)])
+        self.place = nn.Embedding(cells, config.embedding)
+        kind = nn.LSTM if config.cell == "lstm" else nn.GRU
+        self.layers = kind(
+            config.embedding * (seen + 1),
+            config.width,
+            config.layers,
+            batch_first=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        states = 2 if config.cell == "lstm" else 1
+        self.start = nn.Linear(asked, config.width * config.layers * states)
+        self.told = nn.Linear(asked, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.scores = nn.Linear(config.width, tiles)
+
+    def begin(self, asked: Tensor) -> Any:
+        """Returns the state before the first tile, from what is asked, float32 (b, asked)."""
+        parts = torch.tanh(self.start(asked)).view(len(asked), -1, self.layers.num_layers, self.layers.hidden_size)
+        states = [part.transpose(0, 1).contiguous() for part in parts.unbind(1)]
+        return tuple(states) if len(states) == 2 else states[0]
+
+    def forward(self, seen: Tensor, places: Tensor, asked: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Returns scores of tiles and the state after.
+
+        Args:
+            seen: int64 (b, steps, things seen), tiles.
+            places: int64 (steps,), the cells that are written next.
+            asked: float32 (b, asked).
+            state: as `begin` returns it.
+        """
+        parts = [embedding(seen[:, :, i]) for i, embedding in enumerate(self.tiles)]
+        parts.append(self.place(places).expand(len(seen), -1, -1))
+        hidden, state = self.layers(torch.cat(parts, dim=2), state)
+        return self.scores(self.dropout(hidden) + self.told(asked)[:, None]), state
+
+
+class Recurrent(NeuralGenerator):
+    """A recurrent network over the sequence of a level's tiles (Summerville 2016).
+
+    What is asked sets the network's first state and is added to what it says of each tile. Its likelihoods are exact:
+    those of all levels sum to 1. Fixed tiles are written when their turn comes.
+    """
+
+    name, title, paper = "recurrent", "The recurrent network", "Summerville 2016"
+    Config = Config
+    Sampling = Decoding
+    keeps_fixed_tiles = "construction"
+    axes: ClassVar[tuple[int, ...]] = (2, 3)
+    defaults = {"batch": 64, "learning_rate": 3e-3, "ema": 0.99}
+    small = {"width": 16, "embedding": 4}
+
+    def build(self) -> nn.Module:
+        """Returns the network; see `NeuralGenerator.build`."""
+        self._order = cell_order(self.spec.shape, self.config.order)
+        self._sources = self._seen()
+        tiles, cells = len(self.spec.tiles), self.spec.cells
+        return _Network(self.config, tiles, self._sources.shape[1], cells, self.spec.condition_size)
+
+    def _seen(self) -> NDArray[np.int64]:
+        """Returns the cells whose tiles are seen at each place of the order, int64 (cells, things seen).
+
+        First the cell written before it; then, where asked for, all those around it, two in each axis. The number of
+        cells stands for what is outside or not yet written.
+        """
+        shape, cells = self.spec.shape, self.spec.cells
+        before = np.concatenate([[cells], self._order[:-1]])[:, None]
+        if not self.config.neighbours:
+            return before
+        rank = np.empty(cells + 1, np.int64)
+        rank[self._order] = np.arange(cells)
+        rank[cells] = cells
+        framed = np.pad(np.arange(cells).reshape(shape), 1, constant_values=cells)
+        places = np.stack(np.unravel_index(self._order, shape), axis=1) + 1
+        steps = [step for step in np.ndindex(*(3,) * len(shape)) if step != (1,) * len(shape)]
+        around = np.stack([framed[tuple((places + np.array(step) - 1).T)] for step in steps], axis=1)
+        around = np.where(rank[around] < np.arange(cells)[:, None], around, cells)
+        # A neighbour that is never written before is not worth an input.
+        return np.concatenate([before, around[:, (around < cells).any(axis=0)]], axis=1)
+
+    def _scores(self, levels: Tensor, asked: Asked) -> Tensor:
+        """Returns scores of the tiles at all places of the order, (b, cells, tiles), for levels int64 (b, *shape)."""
+        flat = levels.flatten(1)
+        outside = torch.full((len(flat), 1), len(self.spec.tiles), dtype=torch.int64, device=flat.device)
+        seen = torch.cat([flat, outside], dim=1)[:, torch.from_numpy(self._sources).to(flat.device)]
+        places = torch.from_numpy(self._order).to(flat.device)
+        network: Any = self.network
+        scores: Tensor = network(seen, places, asked.dense, network.begin(asked.dense))[0]
+        return scores
+
+    def loss(self, levels: Tensor, asked: Asked, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the mean negative log-likelihood of a tile; see `NeuralGenerator.loss`."""
+        tiles = levels.flatten(1)[:, torch.from_numpy(self._order).to(levels.device)]
+        return functional.cross_entropy(self._scores(levels, asked).flatten(0, 1), tiles.flatten()), {}
+
+    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray:
+        """Samples tile after tile; see `NeuralGenerator.generate`."""
+        writer = Writer(self.spec, request, sampling)
+        tiles = np.full((request.n, self.spec.cells + 1), len(self.spec.tiles), np.int64)
+        network: Any = self.network
+        state = network.begin(asked.dense)
+        for place, cell in enumerate(self._order):
+            seen = torch.from_numpy(tiles[:, None, self._sources[place]]).to(self.device)
+            scores, state = network(seen, torch.tensor([cell], device=self.device), asked.dense, state)
+            tiles[:, cell] = writer.write(int(cell), scores[:, 0].cpu().numpy())
+        return writer.levels.reshape(request.n, *self.spec.shape)
+
+    def score(self, levels: NDArray[np.uint8], condition: Condition | None = None) -> Scores:
+        """Scores levels exactly; see `Generator.score`."""
+        batch = self.check_levels(levels)
+        values, labels = self.spec.values(condition, len(batch))
+        asked = Asked.of(self.spec, values, labels, self.device)
+        nats, predicted = np.empty(len(batch)), np.empty((len(batch), self.spec.cells), np.uint8)
+        self.network.eval()
+        with torch.no_grad():
+            for first in range(0, len(batch), self.chunk):
+                part = slice(first, first + self.chunk)
+                told = Asked(asked.dense[part], asked.buckets[part])
+                given = torch.from_numpy(batch[part].astype(np.int64)).to(self.device)
+                logs = self._scores(given, told).double().log_softmax(dim=2).cpu().numpy()
+                tiles = batch[part].reshape(len(logs), -1)[:, self._order].astype(np.int64)
+                nats[part] = -np.take_along_axis(logs, tiles[:, :, None], 2)[:, :, 0].mean(axis=1)
+                predicted[part, self._order] = logs.argmax(axis=2)
+        return Scores(nats, predicted.reshape(batch.shape))
+
+
+FAMILY = Recurrent
