@@ -28,7 +28,7 @@ MOST_STATES = 4096
 _LEAST = 1e-200
 
 #: How often the shares of tiles are fitted.
-_FITTINGS = 12
+_FITTINGS = 8
 
 #: Kernels get so many probabilities at a time.
 _CHUNK = 4_000_000

@@ -286,7 +286,8 @@ class VariationalAutoencoder(NeuralGenerator):
             condition: what the levels are to be, as `sample` takes it.
             fixed_tiles: as `sample` takes it; the latents are not moved towards them.
             seed: of the tiles' draws, where the temperature is above 0.
-            **sampling: options of `Sampling`; those of the latents' draws do nothing here.
+            **sampling: options of `Sampling`; temperature is 0 where it is not given, so that near latents are near
+                levels. Those of the latents' draws do nothing here.
 
         Returns:
             uint8 (n, *shape).
@@ -299,7 +300,7 @@ class VariationalAutoencoder(NeuralGenerator):
             raise UserError(
                 f"Latents must be finite numbers of shape (levels, {self.config.latents}); got {given.shape}."
             )
-        chosen = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        chosen = options_of(self.Sampling, {"temperature": 0.0, **sampling}, f"sampling option of {self.name}")
         random = torch.Generator().manual_seed(seed)
         fixed = self._fixed(fixed_tiles, len(given))
         self.network.eval()
