@@ -44,7 +44,7 @@ class Options:
     Attributes:
         problems: whose levels.
         families: which ones; by default all.
-        minutes: of training, for each.
+        minutes: of a processor's time for training, for each.
         corpus: constructed, or vglc PATH, boxoban PATH, folder PATH.
         levels: the most training levels; 0 takes all, which are 10,000 constructed ones.
         test: the share of levels that are judged by, where no folder says which those are.
@@ -78,7 +78,8 @@ def fitted(name: str, corpus: Corpus, options: Options, folder: Path) -> Generat
     if (folder / "config.json").exists():
         return load_generator(folder)
     generator = make_generator(name, corpus)
-    fit = FitOptions(minutes=options.minutes, seed=options.seed)
+    # By the processor's time, so that what else the machine does makes no difference.
+    fit = FitOptions(minutes=options.minutes, seed=options.seed, processor_time=True)
     working = folder.with_suffix(".training")
     working.mkdir(parents=True, exist_ok=True)
     generator.fit(corpus, fit, working, resume=(working / "checkpoint.pt").exists())
@@ -166,7 +167,7 @@ def run(options: Options) -> None:
     ]
     kind = " ".join([options.corpus[0], *(Path(part).name for part in options.corpus[1:])])
     note = (
-        f"Trained for {options.minutes:g} minutes each with one thread on {kind} ({options.levels or 'all'} levels), "
+        f"Trained for {options.minutes:g} minutes of one processor each on {kind} ({options.levels or 'all'} levels), "
         f"seed {options.seed}; {options.samples} raw samples; percent with 95 % bootstrap intervals. Tile patterns: "
         "mean divergence of 2x2 to 4x4 patterns from the training levels (Lucas 2019), the less the nearer.\n"
     )

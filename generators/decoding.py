@@ -27,6 +27,9 @@ MOST_STATES = 4096
 #: Below this, the probability that a level keeps the rules is no longer known well enough to draw by.
 _LEAST = 1e-200
 
+#: How often the shares of tiles are fitted.
+_FITTINGS = 12
+
 #: Kernels get so many probabilities at a time.
 _CHUNK = 4_000_000
 
@@ -129,6 +132,7 @@ def decode_logits(
     temperature: float = 1.0,
     fixed: NDArray | None = None,
     constrained: bool = True,
+    balanced: bool = False,
 ) -> NDArray[np.uint8]:
     """Draws levels from logits of every cell.
 
@@ -146,6 +150,8 @@ def decode_logits(
             tiles count; those that are more than the rules allow are taken for nothing counted.
         constrained: whether the rules are kept. A level whose fixed tiles, or logits of -inf, leave no way to keep
             them is drawn without.
+        balanced: whether low temperatures leave each tile as common in a level as it is at temperature 1, see
+            `keep_shares`; temperature 0 does not.
 
     Returns:
         uint8 (n, cells).
@@ -154,6 +160,8 @@ def decode_logits(
         UserError: the rules are too many to be kept.
     """
     given = logits.detach().cpu().numpy() if isinstance(logits, torch.Tensor) else np.asarray(logits)
+    if balanced and 0 < temperature != 1:
+        given, temperature = keep_shares(given, temperature), 1.0
     n, cells, tiles = given.shape
     held = np.full((n, cells), -1, np.int64) if fixed is None else np.asarray(fixed).reshape(n, cells).astype(np.int64)
     automaton = count_automaton(spec) if constrained else None
@@ -178,6 +186,31 @@ def decode_logits(
     if automaton is not None and len(rows):
         levels[rows] = _decode_failed(given[rows], temperature, random, uniforms[rows], held[rows], automaton)
     return levels
+
+
+def keep_shares(logits: NDArray, temperature: float) -> NDArray[np.float32]:
+    """Returns logits of a temperature at which every tile is expected as often in a level as at temperature 1.
+
+    Alone, a low temperature takes away whatever is nowhere the likeliest: enemies that may be in many places are in
+    none. Here each tile's logits get, in each level, the addend that makes up for it, so that what is likely in a cell
+    gets likelier beside other cells and not beside other tiles (iterative proportional fitting, Deming 1940).
+
+    Args:
+        logits: floats (n, cells, tiles).
+        temperature: above 0.
+
+    Returns:
+        float32 (n, cells, tiles); to be drawn from at temperature 1.
+    """
+    scaled = torch.from_numpy(np.array(logits, np.float32))
+    wanted = scaled.softmax(dim=2).mean(dim=1).clamp(min=1e-12)
+    scaled = scaled / temperature
+    for _ in range(_FITTINGS):
+        found = scaled.softmax(dim=2).mean(dim=1).clamp(min=1e-12)
+        # Damped: changes of several tiles add up.
+        scaled += (0.8 * (wanted.log() - found.log()))[:, None]
+    balanced: NDArray[np.float32] = scaled.numpy()
+    return balanced
 
 
 def _decode_failed(

@@ -60,6 +60,8 @@ class FitOptions:
         patience: stop when the held-out score was not better for so many looks at it, of which there are 20 in a
             training; 0 never stops early.
         seed: fixes weights, batches and draws.
+        processor_time: whether `minutes` count what the training has had of a processor, where the machine is shared
+            with other work, and not what the clock on the wall tells.
         threads: torch's threads; one is fastest for networks this small.
         device: cpu, or a CUDA device such as cuda:0.
     """
@@ -77,6 +79,7 @@ class FitOptions:
     balance: str = ""
     patience: int = 8
     seed: int = 0
+    processor_time: bool = False
     threads: int = 1
     device: str = "cpu"
 
@@ -105,7 +108,7 @@ class Fit:
 
     Attributes:
         steps: updates made.
-        seconds: training time spent, in all the processes that worked on it.
+        seconds: training time spent, in all the processes that worked on it; see `FitOptions.processor_time`.
         levels: training levels shown, each as often as it was.
         held_out: the best held-out score, the less the better; NaN before the first look.
         best_step: the update at which it was.

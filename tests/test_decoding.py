@@ -136,6 +136,41 @@ def test_minus_infinity_forbids():
         assert (levels != 2).all()
 
 
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+def test_tiles_stay_as_common_as_they_were(temperature):
+    """An enemy that may be in many cells, and is in none the likeliest, comes at the same rate, in likelier cells."""
+    logits = np.random.default_rng(0).normal(0, 0.5, (3, 40, 3))
+    logits[:, :, 2] -= np.linspace(2, 4, 40)
+    before = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    kept_logits = decoding.keep_shares(logits, temperature).astype(np.float64)
+    after = np.exp(kept_logits - kept_logits.max(axis=2, keepdims=True))
+    after /= after.sum(axis=2, keepdims=True)
+    assert np.abs(after.mean(axis=1) - before.mean(axis=1)).max() < 0.03
+    plain = np.exp(logits / temperature)
+    plain /= plain.sum(axis=2, keepdims=True)
+    assert (after.max(axis=2).mean() > before.max(axis=2).mean()) == (temperature < 1)
+    if temperature < 1:
+        assert plain[..., 2].mean() < 0.5 * before[..., 2].mean()
+        # Likelier than before where it was likely.
+        assert after[:, :10, 2].mean() > before[:, :10, 2].mean()
+
+
+def test_balance_changes_draws_below_temperature_one():
+    logits = np.random.default_rng(0).normal(0, 1, (50, 25, 5))
+    logits[:, :, 0] += 3
+    binary = spec_of("sokoban", (5, 5), 0, 25)
+    shares = {
+        (temperature, balanced): (
+            decode_logits(logits, binary, np.random.default_rng(1), temperature, constrained=False, balanced=balanced)
+            == 0
+        ).mean()
+        for temperature in (0.2, 1.0)
+        for balanced in (False, True)
+    }
+    assert shares[1.0, False] == shares[1.0, True]
+    assert abs(shares[0.2, True] - shares[1.0, True]) < 0.05 < abs(shares[0.2, False] - shares[1.0, True])
+
+
 def test_torch_and_seeds():
     logits = torch.randn(6, 25, 5, requires_grad=True, generator=torch.Generator().manual_seed(0))
     draws = [decode_logits(logits, TALL, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
