@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import product
 
@@ -135,7 +136,9 @@ class Critic(nn.Module):
             float32 (b,).
         """
         seen = self.body(levels)
-        parts = [seen.flatten(1), levels.mean(dim=(2, 3))]
+        # Scaled so that the slope of a count, over all cells, has the norm 1.
+        counts = levels.sum(dim=(2, 3)) / math.sqrt(levels[0, 0].numel())
+        parts = [seen.flatten(1), counts]
         if self.deviation:
             spread = (seen.var(dim=0, unbiased=False) + 1e-8).sqrt().mean()
             parts.append(spread.expand(len(levels), 1))

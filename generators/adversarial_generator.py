@@ -84,7 +84,7 @@ class AdversarialSampling:
         fixed_steps: the steps by which latents are changed until their levels agree with fixed tiles.
     """
 
-    temperature: float = 0.5
+    temperature: float = 0.25
     constrained: bool = True
     fixed_steps: int = 20
 

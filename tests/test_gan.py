@@ -204,7 +204,28 @@ def test_it_learns_patterns(trained, corpus):
     assert pattern_divergence(levels, corpus.test.levels) < pattern_divergence(
         untrained.sample(200, 1), corpus.test.levels
     )
-    assert trained.facts["fit"]["held_out"] < 1
+
+
+def test_the_held_out_score_tells_good_from_bad(trained, corpus):
+    levels = torch.from_numpy(corpus.held_out.levels.astype(np.int64))
+    asked = Asked.of(
+        trained.spec, np.full((len(levels), len(trained.spec.conditions)), np.nan), np.full(len(levels), -1), "cpu"
+    )
+
+    def score(generator):
+        generator.network.eval()
+        with torch.no_grad():
+            return generator.held_out_score(levels, asked, None)
+
+    untrained = Gan(trained.spec, trained.config)
+    assert score(trained) < score(untrained)
+    # One level again and again is as bad as it gets.
+    collapsed = Gan(trained.spec, trained.config)
+    collapsed.network.load_state_dict(trained.network.state_dict())
+    with torch.no_grad():
+        collapsed.network.generator.trunk[0].weight.zero_()
+        collapsed.network.generator.tiles.weight.mul_(100)
+    assert score(collapsed) > score(trained) + 0.5
 
 
 def test_truncation(trained):
