@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 readme: $(STAMP)
-	$(BIN)/python -m experiments.catalogue --write README.md --games docs/games.md
+	$(BIN)/python -m experiments.catalogue --write README.md --games docs/games.md --generators docs/generators.md
 
 clean:
 	rm -rf $(VENV) runs

@@ -1,12 +1,14 @@
-"""What there is in the suite: every problem and every representation, as the README shows them.
+"""What there is in the suite: problems, representations and families of generators, as the README shows them.
 
 python -m experiments.catalogue
-python -m experiments.catalogue --write README.md --games docs/games.md
+python -m experiments.catalogue --write README.md --games docs/games.md --generators docs/generators.md
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -16,23 +18,31 @@ from envs.errors import UserError
 from envs.files import write_atomically
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Metric, Problem
 from experiments.run import main
+from generators.generator import Generator
+from generators.suite import all_families
 
 #: What stands around the tables in a file that they are written into.
 BEGIN, END = "<!-- catalogue -->", "<!-- /catalogue -->"
 
+#: An attribute's name and explanation in a docstring in Google's style.
+_SETTING = re.compile(r"^    (\w+): ((?:.+\n?)(?:^ {8,}.+\n?)*)", re.MULTILINE)
+
 
 @dataclass
 class Options:
-    """List the problems and the representations of the suite.
+    """List the problems, the representations and the families of generators of the suite.
 
     Attributes:
         write: a Markdown file to bring up to date: the tables replace what stands in it between the lines
             "<!-- catalogue -->" and "<!-- /catalogue -->".
         games: a Markdown file to write, which describes every problem: tiles, metrics, success and rules of play.
+        generators: a Markdown file to bring up to date likewise: descriptions of every family of generators, with its
+            settings, stand between the same lines.
     """
 
     write: Path | None = None
     games: Path | None = None
+    generators: Path | None = None
 
 
 def first_sentence(documented: object) -> str:
@@ -49,7 +59,7 @@ def problem_row(problem: Problem) -> str:
 
 
 def tables() -> str:
-    """Returns both tables as Markdown."""
+    """Returns the tables as Markdown."""
     problems = [problem_row(problem) for problem in all_problems().values()]
     representations = [
         f"| {name} | {first_sentence(inspect.getmodule(type(one))).partition(': ')[2]} |"
@@ -64,6 +74,10 @@ def tables() -> str:
             "| representation | how a designer edits |",
             "| --- | --- |",
             *representations,
+            "",
+            "| family of generators | what it is | published |",
+            "| --- | --- | --- |",
+            *(f"| {name} | {one.title} | {one.paper} |" for name, one in all_families().items()),
         ]
     )
 
@@ -113,8 +127,51 @@ def games() -> str:
     return "\n\n".join([heading.rstrip(), *(chapter(problem) for problem in all_problems().values())]) + "\n"
 
 
-def bring_up_to_date(path: Path) -> None:
-    """Writes the tables into a file.
+def settings(options: type, option: str) -> str:
+    """Returns the settings of a dataclass of options as a table in Markdown; nothing where it has none."""
+    explained = dict(_SETTING.findall(inspect.getdoc(options) or ""))
+    rows = [
+        f"| `{one.name}` | {default(one)} | {' '.join(explained.get(one.name, '').split())} |"
+        for one in dataclasses.fields(options)
+    ]
+    return "\n".join([f"| `{option}` | default | |", "| --- | --- | --- |", *rows]) if rows else ""
+
+
+def default(setting: dataclasses.Field) -> str:
+    """Returns a setting's default for people."""
+    if setting.default is not dataclasses.MISSING:
+        return f"{setting.default}" if setting.default != "" else "none"
+    return "required" if setting.default_factory is dataclasses.MISSING else f"{setting.default_factory()}"
+
+
+def family_chapter(family: type[Generator]) -> str:
+    """Returns what there is to know about a family of generators, as Markdown."""
+    conditions = (
+        "Fixed tiles are held by construction."
+        if family.keeps_fixed_tiles == "construction"
+        else (
+            "Fixed tiles are held by resampling: of several candidates the one that agrees with most of them is taken, "
+            "and the rest is written in."
+        )
+    )
+    parts = [
+        f"### {family.name}",
+        f"**{family.title}** ({family.paper}){'; a baseline' if family.baseline else ''}.",
+        inspect.getdoc(family) or "",
+        conditions,
+        settings(family.Config, "--model"),
+        settings(family.Sampling, "--sampling"),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def families() -> str:
+    """Returns the descriptions of all families of generators, as Markdown."""
+    return "\n\n".join(family_chapter(family) for family in all_families().values())
+
+
+def bring_up_to_date(path: Path, content: str) -> None:
+    """Writes tables or chapters into a file.
 
     Raises:
         UserError: it cannot be read or written, or has no place for them.
@@ -127,18 +184,20 @@ def bring_up_to_date(path: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise UserError(f"{path} has no place for the tables: write {BEGIN} and {END} on lines of their own.")
-    write_atomically(path, f"{before}{BEGIN}\n{tables()}\n{END}{after}".encode())
-    print(f"The tables in {path} are up to date.")
+    write_atomically(path, f"{before}{BEGIN}\n{content}\n{END}{after}".encode())
+    print(f"What {path} says of the suite is up to date.")
 
 
 def catalogue(options: Options) -> None:
     """Runs the experiment."""
     if options.write is not None:
-        bring_up_to_date(options.write)
+        bring_up_to_date(options.write, tables())
+    if options.generators is not None:
+        bring_up_to_date(options.generators, families())
     if options.games is not None:
         write_atomically(options.games, games().encode())
         print(f"Written to {options.games}")
-    if options.write is None and options.games is None:
+    if options.write is None and options.games is None and options.generators is None:
         print(tables())
 
 

@@ -56,7 +56,8 @@ class CountTable:
                 f"The count rules of these levels have {np.prod(sizes.astype(np.float64)):.0f} states, more than "
                 f"{_MOST_STATES}; sample without constraints."
             )
-        states = np.array(list(product(*(range(size) for size in sizes))), np.int64).reshape(-1, len(rules))
+        states = np.array(list(product(*(range(size) for size in sizes))), np.int64)
+        states = states.reshape(int(np.prod(sizes)), len(rules))
         self._strides = np.array([int(np.prod(sizes[i + 1 :])) for i in range(len(sizes))], np.int64)
         values = states + self._least
         # successors[s, t]: the state after tile t was placed in state s.

@@ -191,6 +191,8 @@ class Generator(ABC):
     keeps_fixed_tiles: ClassVar[Literal["construction", "resampling"]] = "resampling"
     #: How many levels are sampled at a time.
     chunk: ClassVar[int] = 256
+    #: Fields of Config, as small as the family can be, for checks that train it in a moment.
+    small: ClassVar[Mapping[str, Any]] = {}
     #: How many axes of levels the family can do.
     axes: ClassVar[tuple[int, ...]] = (2,)
 

@@ -38,6 +38,10 @@ class Binary(Problem):
         """One region, and a path at least 20 steps longer than the start level's."""
         return (metrics[:, 0] == 1) & (metrics[:, 1] - start_metrics[:, 1] >= self.improvement)
 
+    def playable(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """One region: whoever stands somewhere gets everywhere."""
+        return metrics[:, 0] == 1
+
     def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
         """Builds mazes, rooms with corridors, and caves, of one region and a long path; see `envs.kernels.carving`.
 
