@@ -35,7 +35,7 @@ class Muon(torch.optim.Optimizer):
                 raise ValueError("Muon updates matrices only.")
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Makes one update; see `torch.optim.Optimizer.step`."""
         loss = None
         if closure is not None:

@@ -145,7 +145,7 @@ class TileLM(NeuralGenerator):
     name, title, paper = "tile_lm", "Transformer tile LM", "Radford 2019; Todd 2023"
     Config, Sampling = TileLMConfig, TileLMSampling
     keeps_fixed_tiles = "construction"
-    chunk: ClassVar[int] = 256
+    small: ClassVar[Mapping[str, Any]] = {"width": 16, "depth": 1, "heads": 2, "radius": 1}
     network: TileNetwork
     defaults: ClassVar[Mapping[str, Any]] = {
         "batch": 32,
@@ -170,10 +170,15 @@ class TileLM(NeuralGenerator):
 
     # Learning.
 
+    def _network(self) -> TileNetwork:
+        network = self._built(0)
+        assert isinstance(network, TileNetwork)
+        return network
+
     def build(self) -> TileNetwork:
         """Returns the network; see `NeuralGenerator.build`."""
         network = TileNetwork(self.spec, self.config, self._constant)
-        network.register_buffer("trained_on", torch.tensor(self._trained_on))
+        network.register_buffer("trained_on", torch.tensor([self._trained_on]))
         return network
 
     def fit(
@@ -186,7 +191,7 @@ class TileLM(NeuralGenerator):
     ) -> Fit:
         """Trains the network; see `NeuralGenerator.fit`."""
         self.check_corpus(corpus)
-        self._constant = constant_tiles(corpus)
+        self._constant = constant_tiles(corpus, (options or FitOptions()).symmetries)
         self._trained_on = len(corpus.train)
         if (self._constant >= 0).all():
             raise UserError("All training levels are the same level: there is nothing to learn; give more levels.")
@@ -237,8 +242,8 @@ class TileLM(NeuralGenerator):
         if constant.shape != (self.spec.cells,) or constant.min() < -1 or constant.max() >= len(self.spec.tiles):
             raise ValueError("sequence.constant does not fit the levels")
         self._constant = constant.astype(np.int64)
-        self._trained_on = int(arrays["trained_on"])
-        self.network = self._built(0)
+        self._trained_on = int(arrays["trained_on"][0])
+        self.network = self._network()
         super().restore(arrays)
 
     # Judging.
@@ -507,15 +512,19 @@ def _first(allowed: Tensor) -> Tensor:
     return allowed & (allowed.cumsum(dim=1) == 1)
 
 
-def constant_tiles(corpus: Corpus) -> NDArray[np.int64]:
-    """Returns the tile of each cell that has the same in all training levels and their images, -1 elsewhere.
+def constant_tiles(corpus: Corpus, symmetries: bool) -> NDArray[np.int64]:
+    """Returns the tile of each cell that has the same in all training levels, -1 elsewhere.
+
+    Args:
+        corpus: the levels.
+        symmetries: whether it must be the same in all their images under the problem's symmetries, too.
 
     Returns:
         int64 (height * width,).
     """
     levels = corpus.train.levels
     constant = np.where((levels == levels[0]).all(axis=0), levels[0].astype(np.int64), -1)
-    names = usable(corpus.problem.symmetries, corpus.shape)
+    names = usable(corpus.problem.symmetries, corpus.shape) if symmetries else ()
     # Each symmetry undoes itself: what stands after all have been applied until nothing changes is closed under them.
     while True:
         closed = constant
