@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from generators.constraints import CountTable
@@ -98,43 +102,55 @@ class Counting:
     """Keeps to count rules while tiles are decided one by one, whatever tiles are known from the start.
 
     Args:
-        table: what the rules ask of the cells that remain; None where nothing is asked.
+        table: what the rules ask of the cells that remain.
+        turns: the pass in which each tile is decided; a pass may leave a cell to a later one.
         known: int64 (b, tiles), how many of each tile every level has from the start: fixed ones, ahead or not.
         free: int64 (b,), how many cells are to be decided.
     """
 
-    def __init__(self, table: CountTable | None, known: Tensor, free: Tensor) -> None:
-        self.free = free.clone()
-        self.table = table
-        if table is None:
-            return
+    def __init__(self, table: CountTable, turns: Sequence[int], known: Tensor, free: Tensor) -> None:
         device = known.device
+        needed = [_cells_of_pass(table, np.asarray(turns), turn) for turn in range(max(turns) + 1)]
+        #: For each pass, how many cells of its own it takes to fulfil the rules from a state; and of any.
+        self.needed_now = torch.from_numpy(np.stack(needed)).to(device)
         self.needed = torch.from_numpy(table.cells_needed).to(device)
         self.successors = torch.from_numpy(table.successors).to(device)
+        self.free = free.clone()
         self.state = torch.from_numpy(table.state_of(known.cpu().numpy())).to(device)
 
-    def tiles(self) -> Tensor | None:
-        """Tells which tiles may be placed next, bool (b, tiles); all where no tile is right, None without rules."""
-        if self.table is None:
-            return None
-        fine = self.needed[self.successors[self.state]] <= self.free[:, None] - 1
-        return fine | ~fine.any(dim=1, keepdim=True)
+    def allowed(self, turn: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+        """Tells what may be decided of the next cell.
 
-    def room(self) -> Tensor | None:
-        """Tells where a cell can be left to tiles that no rule counts, bool (b,)."""
-        if self.table is None:
-            return None
-        needed = self.needed[self.state]
-        return (needed <= self.free - 1) | (needed > self.free)
+        Args:
+            turn: int64 (b,), the pass that each level is in.
+            left: int64 (b,), how many cells are left in it, this one among them.
+
+        Returns:
+            bool (b, tiles), the tiles that may be placed, and bool (b,), whether the cell may be left to a later pass.
+            Both may be false of a level that can keep the rules no more.
+        """
+        after = self.successors[self.state]
+        room = self.needed[after] <= self.free[:, None] - 1
+        tiles = room & (self.needed_now[turn[:, None], after] <= left[:, None] - 1)
+        return tiles, self.needed_now[turn, self.state] <= left - 1
 
     def place(self, tiles: Tensor, cells: Tensor) -> None:
         """Notes tiles, int64 (b,), that were placed in some of the levels, bool (b,)."""
-        if self.table is not None:
-            self.state = torch.where(cells, self.successors[self.state, tiles], self.state)
-        self.free -= cells.long()
+        self.state = torch.where(cells, self.successors[self.state, tiles], self.state)
+        self.free = self.free - cells.long()
 
     def choose(self, sequences: Tensor) -> None:
         """Goes on with some of the levels; see `KeyValues.choose`."""
-        self.free = self.free[sequences]
-        if self.table is not None:
-            self.state = self.state[sequences]
+        self.free, self.state = self.free[sequences], self.state[sequences]
+
+
+def _cells_of_pass(table: CountTable, turns: NDArray[np.int64], turn: int) -> NDArray[np.int64]:
+    """Returns how many tiles of a pass are needed at least from each state, if later passes do what they can."""
+    never = np.iinfo(np.int32).max
+    cost = np.where(turns > turn, 0, np.where(turns == turn, 1, never))
+    needed = np.where(table.cells_needed == 0, 0, never).astype(np.int64)
+    while True:
+        nearer = np.minimum(needed, (needed[table.successors] + cost).min(axis=1))
+        if (nearer == needed).all():
+            return np.minimum(needed, never)
+        needed = nearer

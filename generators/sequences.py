@@ -1,12 +1,12 @@
 """How a level becomes a row of decisions for a model that writes tile by tile.
 
-In the orders row, column and snake there is one decision a cell: its tile. In the order "layers" there are two passes
-over the level. The first decides of each cell whether it is of the layout (a wall, say) or open; the second, which sees
-the whole layout, decides what is in each open cell: nothing, or one of the things of the game. So that the one code
-serves all orders, the first pass always decides on *groups* of tiles and the second on the tiles of groups that have
-several; in the other orders each tile is a group by itself, and the second pass is empty.
+In the orders row, column and snake there is one decision a cell: its tile. In the order "layers" there are several
+passes over the level. The first decides of each cell whether it is of the layout (a wall, say) or open; the next, which
+sees the whole layout, what is in each open cell: nothing, or one of the things of the game. Where a count rule sets
+one thing against another, as crates against targets, it gets a last pass to itself, which sees all the others.
 
-Groups and the tiles of larger groups are numbered together as *symbols*: a symbol is what is decided.
+thing against another, as crates against targets, the one has a last pass to itself, which sees all the others.
+tile; one that goes on says that a later pass decides.
 """
 
 from __future__ import annotations
@@ -51,38 +51,54 @@ def visiting_order(order: Order, shape: Shape) -> NDArray[np.int64]:
     return cells.reshape(-1)
 
 
-def groups_of(spec: LevelSpec, order: Order) -> tuple[int, ...]:
-    """Returns the group of each tile.
+def paths_of(spec: LevelSpec, order: Order) -> tuple[tuple[int, ...], ...]:
+    """Returns the path of each tile: its symbol in the first pass, the second, and so on.
 
-    In the order "layers" the first tile, which is the empty one, is in a group with all rare tiles and all that count
-    rules name; each other tile is a group by itself.
+    In the order "layers" things are the first tile, which is the empty one, all rare tiles and all that count rules
+    name. In the others each tile is a symbol.
     """
-    tiles = len(spec.tiles)
-    if order != "layers":
-        return tuple(range(tiles))
-    counted = {name for rule in spec.count_rules() for name in rule.coefficients}
-    things = [tile == 0 or spec.frequencies[tile] < RARE or spec.tiles[tile] in counted for tile in range(tiles)]
-    if all(things):
-        return tuple(range(tiles))
-    following = iter(range(1, tiles))
-    return tuple(0 if thing else next(following) for thing in things)
+    tiles = range(len(spec.tiles))
+    rules = spec.count_rules()
+    counted = {name for rule in rules for name in rule.coefficients}
+    things = [tile for tile in tiles if tile == 0 or spec.frequencies[tile] < RARE or spec.tiles[tile] in counted]
+    if order != "layers" or len(things) == len(tiles) or len(things) == 1:
+        return tuple((tile,) for tile in tiles)
+    tied = {
+        name for rule in rules if min(rule.coefficients.values()) < 0 for name, k in rule.coefficients.items() if k > 0
+    }
+    late = [tile for tile in things if spec.tiles[tile] in tied]
+    paths: dict[int, tuple[int, ...]] = {}
+    fresh = iter(range(len(tiles) + 2))
+    opened = next(fresh)
+    for tile in tiles:
+        if tile not in things:
+            paths[tile] = (next(fresh),)
+    rest = next(fresh) if late else opened
+    for tile in things:
+        if late and (tile == 0 or tile in late):
+            paths[tile] = (opened, rest, next(fresh))
+        else:
+            paths[tile] = (opened, next(fresh))
+    return tuple(paths[tile] for tile in tiles)
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions on levels, in the order in which they are made. t of them; those on open cells come last.
+    """Decisions on levels, t of them, in the order in which they are made.
 
     Attributes:
         step: int64 (b, t), the place of the cell in the visiting order of the cells that are decided.
-        stage: int64 (b, t), 0 in the first pass, and 1 + the cell's group in the second.
+        turn: int64 (b, t), the pass.
+        stage: int64 (b, t), 0 in the first pass, and in others 1 + the symbol that the pass before it decided.
         symbol: int64 (b, t), what is decided.
-        real: bool (b, t), false where a level has fewer decisions than others.
+        real: bool (b, t), false at the end of a level that has fewer decisions than others.
         window: int64 (b, t, w), the symbols in the cells around, as far as they are known by then.
         counts: int64 (b, t, symbols + 1), how often each symbol was decided before in this pass, and how many
             decisions of the pass are left, this one among them.
     """
 
     step: Tensor
+    turn: Tensor
     stage: Tensor
     symbol: Tensor
     real: Tensor
@@ -97,7 +113,7 @@ class TileSequence(nn.Module):
 
     Args:
         shape: the (height, width) of levels.
-        groups: the group of each tile, numbered from 0.
+        paths: see `paths_of`.
         order: see `visiting_order`.
         constant: int64 (height * width,), the tile of constant cells, -1 in all others.
         radius: how far around its cell a decision sees the symbols that are known.
@@ -105,100 +121,105 @@ class TileSequence(nn.Module):
 
     cells: Tensor
     constant: Tensor
-    group: Tensor
-    tile_symbol: Tensor
+    path: Tensor
+    length: Tensor
     symbol_tile: Tensor
-    several: Tensor
+    goes_on: Tensor
     choices: Tensor
     sources: Tensor
 
     def __init__(
-        self, shape: Shape, groups: tuple[int, ...], order: Order, constant: NDArray[np.int64], radius: int
+        self,
+        shape: Shape,
+        paths: tuple[tuple[int, ...], ...],
+        order: Order,
+        constant: NDArray[np.int64],
+        radius: int,
     ) -> None:
         super().__init__()
         self.shape = shape
-        self.groups = max(groups) + 1
-        sizes = np.bincount(groups, minlength=self.groups)
-        # A tile that is a group by itself is one symbol, whichever pass it is seen in.
-        tile_symbol, symbol_tile = [], [-1] * self.groups
-        for tile, group in enumerate(groups):
-            if sizes[group] == 1:
-                tile_symbol.append(group)
-                symbol_tile[group] = tile
-            else:
-                tile_symbol.append(len(symbol_tile))
-                symbol_tile.append(tile)
-        self.symbols = len(symbol_tile)
+        self.total = shape[0] * shape[1]
+        self.passes = max(map(len, paths))
+        self.symbols = 1 + max(symbol for path in paths for symbol in path)
         #: The symbols of the window: all that can be decided, and cells outside the level, and unknown ones.
         self.outside, self.unknown, self.seen = self.symbols, self.symbols + 1, self.symbols + 2
-        choices = np.zeros((1 + self.groups, self.symbols), np.bool_)
-        choices[0, : self.groups] = True
-        for tile, group in enumerate(groups):
-            if sizes[group] > 1:
-                choices[1 + group, tile_symbol[tile]] = True
+        symbol_tile = np.full(self.symbols, -1)
+        goes_on = np.zeros(self.symbols, np.bool_)
+        choices = np.zeros((1 + self.symbols, self.symbols), np.bool_)
+        for tile, path in enumerate(paths):
+            symbol_tile[path[-1]] = tile
+            goes_on[list(path[:-1])] = True
+            for before, symbol in zip((-1, *path), path, strict=False):
+                choices[1 + before, symbol] = True
         visited = visiting_order(order, shape)
         cells = visited[constant[visited] < 0]
         tables = {
             "cells": cells,
             "constant": constant,
-            "group": groups,
-            "tile_symbol": tile_symbol,
+            # A path that has ended stays where it is.
+            "path": [[*path, *path[-1:] * (self.passes - len(path))] for path in paths],
+            "length": [len(path) for path in paths],
             "symbol_tile": symbol_tile,
-            "several": sizes > 1,
+            "goes_on": goes_on,
             "choices": choices,
-            "sources": _sources(shape, cells, radius, bool((sizes > 1).any())),
+            "sources": _sources(shape, cells, radius, self.passes),
         }
         for name, table in tables.items():
             # What is learned is saved; tables are made again. Only the corpus knows which cells are constant.
             self.register_buffer(name, torch.as_tensor(np.asarray(table)), persistent=name == "constant")
+        #: What stands for the stage of a decision that is only there to fill up: one that has choices.
+        self.filling = int(choices.any(axis=1).nonzero()[0][-1])
 
     @property
     def window(self) -> int:
         """How many cells around its own a decision sees."""
-        return int(self.sources.shape[1])
+        return int(self.sources.shape[2])
+
+    @property
+    def stages(self) -> int:
+        """How many stages there are."""
+        return self.symbols + 1
 
     def decisions(self, levels: Tensor) -> Decisions:
         """Returns the decisions that make levels, int64 (b, height, width)."""
-        batch, number = len(levels), len(self.cells)
         flat = levels.flatten(1)
-        groups = self.group[flat]
-        known = self.known(groups, self.tile_symbol[flat])
-        # The second pass is over the open cells of each level, with what is left over at the end.
-        group = groups[:, self.cells]
-        opens = self.several[group]
-        most = int(opens.sum(dim=1).max()) if number else 0
-        open_steps = torch.argsort((~opens).to(torch.uint8), dim=1, stable=True)[:, :most]
-        real = opens.gather(1, open_steps)
-        first = torch.arange(number, device=levels.device).expand(batch, number)
-        step = torch.cat([first, open_steps], dim=1)
-        stage = torch.cat([torch.zeros_like(first), self.second_stage(group.gather(1, open_steps), real)], dim=1)
-        symbols = self.tile_symbol[flat][:, self.cells].gather(1, open_steps)
-        symbol = torch.cat([group, symbols], dim=1)
-        made = torch.cat([torch.ones_like(opens), real], dim=1)
-        decided = one_hot(symbol, self.symbols) * made[..., None]
-        before = [part.cumsum(dim=1) - part for part in (decided[:, :number], decided[:, number:])]
-        left = [number - first, (real.sum(dim=1, keepdim=True) - torch.arange(most, device=levels.device)).clamp(min=0)]
-        counts = torch.cat([torch.cat(before, dim=1), torch.cat(left, dim=1)[..., None]], dim=2)
-        return Decisions(step, stage, symbol, made, self.windows(known, step, stage), counts)
+        known = self.known(self.path[flat])
+        path, length = self.path[flat[:, self.cells]], self.length[flat[:, self.cells]]
+        parts: list[tuple[Tensor, ...]] = []
+        for turn in range(self.passes):
+            opens = length > turn
+            step = torch.argsort((~opens).to(torch.uint8), dim=1, stable=True)[:, : int(opens.sum(dim=1).max())]
+            real = opens.gather(1, step)
+            symbol = path[..., turn].gather(1, step)
+            stage = torch.zeros_like(step)
+            if turn:
+                stage = torch.where(real, 1 + path[..., turn - 1].gather(1, step), self.filling)
+            decided = one_hot(symbol, self.symbols) * real[..., None]
+            left = real.sum(dim=1, keepdim=True) - torch.arange(real.shape[1], device=real.device)
+            counts = torch.cat([decided.cumsum(dim=1) - decided, left.clamp(min=0)[..., None]], dim=2)
+            turns = torch.full_like(step, turn)
+            parts.append((step, turns, stage, symbol, real, self.windows(known, turns, step), counts))
+        joined = [torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True)]
+        # What only fills up goes to the end, where no other decision sees it.
+        real = joined[4]
+        order = torch.argsort((~real).to(torch.uint8), dim=1, stable=True)[:, : int(real.sum(dim=1).max())]
+        rows = torch.arange(len(real), device=real.device)[:, None]
+        return Decisions(*(piece[rows, order] for piece in joined))
 
-    def second_stage(self, group: Tensor, real: Tensor) -> Tensor:
-        """Returns the stage of the second pass's decisions; what fills up is of a stage that has choices, too."""
-        return 1 + torch.where(real, group, self.several.to(torch.uint8).argmax())
+    def known(self, paths: Tensor) -> Tensor:
+        """Returns what windows are taken from: the symbols of all cells in all passes, int64 (b, cells, passes)."""
+        ends = torch.tensor([self.outside, self.unknown], device=paths.device).expand(len(paths), 2)
+        return torch.cat([paths.transpose(1, 2).flatten(1), ends], dim=1)
 
-    def known(self, groups: Tensor, symbols: Tensor) -> Tensor:
-        """Returns what windows are taken from: groups and symbols of all cells, int64 (b, cells) each."""
-        ends = torch.tensor([self.outside, self.unknown], device=groups.device).expand(len(groups), 2)
-        return torch.cat([groups, symbols, ends], dim=1)
-
-    def windows(self, known: Tensor, step: Tensor, stage: Tensor) -> Tensor:
+    def windows(self, known: Tensor, turn: Tensor, step: Tensor) -> Tensor:
         """Returns the symbols around the cells of decisions, int64 (b, t, w).
 
         Args:
             known: what `known` returned.
-            step: int64 (b, t), see `Decisions`.
-            stage: int64 (b, t), likewise.
+            turn: int64 (b, t), see `Decisions`.
+            step: int64 (b, t), likewise.
         """
-        source = self.sources[step + (stage > 0) * len(self.cells)]
+        source = self.sources[turn, step]
         return known.gather(1, source.flatten(1)).view(source.shape)
 
     def features(self, decisions: Decisions) -> Tensor:
@@ -214,11 +235,11 @@ class TileSequence(nn.Module):
         return (self.symbols + 1) * (EXACT + 1)
 
 
-def _sources(shape: Shape, cells: NDArray[np.int64], radius: int, two_passes: bool) -> NDArray[np.int64]:
-    """Returns where in `TileSequence.known` each decision's window comes from, int64 (decisions, w).
+def _sources(shape: Shape, cells: NDArray[np.int64], radius: int, passes: int) -> NDArray[np.int64]:
+    """Returns where in `TileSequence.known` each decision's window comes from, int64 (passes, cells, w).
 
-    A row for each cell of the first pass, and then one for each of the second. In the first pass the groups of the
-    cells before are known; in the second the groups of all and the tiles of those before. Constant cells always are.
+    Of a cell that was decided before in the same pass the symbol of this pass is known, of others that of the last one.
+    Constant cells always are.
     """
     height, width = shape
     total = height * width
@@ -230,10 +251,13 @@ def _sources(shape: Shape, cells: NDArray[np.int64], radius: int, two_passes: bo
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     others = np.where(inside, rows * width + columns, 0)
     constant, before = place[others] < 0, place[others] < np.arange(len(cells))[:, None]
-    outside, unknown = 2 * total, 2 * total + 1
-    first = np.where(constant, total + others, np.where(before, others, unknown))
-    second = np.where(constant | before, total + others, others)
-    passes = [first, second] if two_passes else [first]
-    sources = np.concatenate([np.where(inside, sources, outside) for sources in passes])
+    outside, unknown = passes * total, passes * total + 1
+    tables = []
+    for turn in range(passes):
+        earlier = unknown if turn == 0 else (turn - 1) * total + others
+        table = np.where(before, turn * total + others, earlier)
+        table = np.where(constant, (passes - 1) * total + others, table)
+        tables.append(np.where(inside, table, outside))
+    sources = np.stack(tables)
     # Where nothing is ever known there is nothing to learn.
-    return np.asarray(sources[:, ((sources != outside) & (sources != unknown)).any(axis=0)], np.int64)
+    return np.asarray(sources[..., (sources < outside).any(axis=(0, 1))], np.int64)

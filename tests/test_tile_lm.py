@@ -20,7 +20,7 @@ from generators.families.tile_lm import TileLM, TileLMConfig, constant_tiles
 from generators.generator import FitOptions
 from generators.muon import Muon, orthogonal
 from generators.neural import Asked
-from generators.sequences import TileSequence, groups_of, visiting_order
+from generators.sequences import TileSequence, paths_of, visiting_order
 from generators.spec import LevelSpec
 from generators.transformer import Transformer
 
@@ -71,15 +71,23 @@ def test_orders_by_hand():
 def test_things_are_what_rules_count_and_what_is_rare(corpus):
     spec = LevelSpec.of(corpus, ())
     assert spec.tiles == ("empty", "solid", "player", "crate", "target")
-    assert groups_of(spec, "layers") == (0, 1, 0, 0, 0)
-    assert groups_of(spec, "row") == (0, 1, 2, 3, 4)
+    # Open is 0, solid 1, and what is not placed before the crates is 2.
+    assert paths_of(spec, "layers") == ((0, 2, 3), (1,), (0, 4), (0, 2, 5), (0, 6))
+    assert paths_of(spec, "row") == ((0,), (1,), (2,), (3,), (4,))
     binary = LevelSpec.of(corpus_of_levels("binary", envs.construct("binary", 20, seed=1)), ())
-    assert groups_of(binary, "layers") == (0, 1)
+    assert paths_of(binary, "layers") == ((0,), (1,))
+    zelda = LevelSpec.of(corpus_of_levels("zelda", envs.construct("zelda", 20, seed=1)), ())
+    assert paths_of(zelda, "layers") == ((0, 2), (1,), (0, 3), (0, 4), (0, 5), (0, 6), (0, 7), (0, 8))
 
 
-def sequence(order="layers", shape=(3, 4), constant=None, radius=1, groups=(0, 1, 0)):
+#: Empty, solid, and two things, of which the latter has a pass to itself.
+LAYERS = ((0, 2, 3), (1,), (0, 4), (0, 2, 5))
+
+
+def sequence(order="layers", shape=(3, 4), constant=None, radius=1):
     known = np.full(shape[0] * shape[1], -1, np.int64) if constant is None else constant
-    return TileSequence(shape, groups if order == "layers" else (0, 1, 2), order, known, radius)
+    paths = LAYERS if order == "layers" else ((0,), (1,), (2,), (3,))
+    return TileSequence(shape, paths, order, known, radius)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -87,7 +95,7 @@ def test_decisions_say_all_of_a_level(order):
     constant = np.full(12, -1, np.int64)
     constant[[0, 7]] = [1, 2]
     tables = sequence(order, constant=constant)
-    levels = torch.from_numpy(np.random.default_rng(0).integers(0, 3, (20, 3, 4)))
+    levels = torch.from_numpy(np.random.default_rng(0).integers(0, 4, (20, 3, 4)))
     levels[:, 0, 0], levels[:, 1, 3] = 1, 2
     decisions = tables.decisions(levels)
     assert tables.choices[decisions.stage].gather(2, decisions.symbol[..., None])[decisions.real].all()
@@ -96,7 +104,7 @@ def test_decisions_say_all_of_a_level(order):
         for j in torch.nonzero(decisions.real[i])[:, 0]:
             tile = int(tables.symbol_tile[decisions.symbol[i, j]])
             cell = tables.cells[decisions.step[i, j]]
-            assert tile >= 0 or decisions.stage[i, j] == 0
+            assert (tile < 0) == bool(tables.goes_on[decisions.symbol[i, j]])
             again[cell] = tile
         assert torch.equal(again.view(3, 4), level)
 
@@ -105,7 +113,7 @@ def test_decisions_say_all_of_a_level(order):
 def test_windows_show_what_is_known_and_no_more(order):
     # Slowly: the symbols of the cells that a plain loop has decided by then.
     tables = sequence(order, shape=(3, 3), radius=2)
-    level = torch.tensor([[[0, 1, 2], [2, 0, 1], [1, 1, 0]]])
+    level = torch.tensor([[[0, 1, 2], [3, 0, 1], [1, 3, 0]]])
     decisions = tables.decisions(level)
     flat = level.flatten()
     board = [tables.unknown] * 9
@@ -121,22 +129,28 @@ def test_windows_show_what_is_known_and_no_more(order):
         shown = decisions.window[0, j].tolist()
         assert [symbol for symbol in shown if symbol not in (tables.unknown, tables.outside)] == seen
         board[cell] = int(decisions.symbol[0, j])
-    assert board == tables.tile_symbol[flat].tolist()
+    assert board == tables.path[flat, -1].tolist()
 
 
 def test_counts_by_hand():
     tables = sequence(shape=(1, 4))
-    decisions = tables.decisions(torch.tensor([[[0, 1, 2, 2]]]))
-    # Symbols: open, solid, the first thing, the second; then how many decisions are left.
-    assert decisions.symbol.tolist() == [[0, 1, 0, 0, 2, 3, 3]]
+    decisions = tables.decisions(torch.tensor([[[0, 1, 2, 3]]]))
+    # Which of the four is open; what is in the open ones or comes later; and what comes later.
+    assert decisions.symbol.tolist() == [[0, 1, 0, 0, 2, 4, 2, 3, 5]]
+    assert decisions.turn.tolist() == [[0, 0, 0, 0, 1, 1, 1, 2, 2]]
+    assert decisions.stage.tolist() == [[0, 0, 0, 0, 1, 1, 1, 3, 3]]
+    assert decisions.step.tolist() == [[0, 1, 2, 3, 0, 2, 3, 0, 3]]
+    # Symbols 0 to 5, then how many decisions are left in the pass.
     assert decisions.counts[0].tolist() == [
-        [0, 0, 0, 0, 4],
-        [1, 0, 0, 0, 3],
-        [1, 1, 0, 0, 2],
-        [2, 1, 0, 0, 1],
-        [0, 0, 0, 0, 3],
-        [0, 0, 1, 0, 2],
-        [0, 0, 1, 1, 1],
+        [0, 0, 0, 0, 0, 0, 4],
+        [1, 0, 0, 0, 0, 0, 3],
+        [1, 1, 0, 0, 0, 0, 2],
+        [2, 1, 0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0, 0, 3],
+        [0, 0, 1, 0, 0, 0, 2],
+        [0, 0, 1, 0, 1, 0, 1],
+        [0, 0, 0, 0, 0, 0, 2],
+        [0, 0, 0, 1, 0, 0, 1],
     ]
 
 
@@ -352,15 +366,33 @@ def test_more_beams_find_likelier_levels(fitted):
 def test_counting_keeps_room():
     rules = envs.get_problem("sokoban").count_rules
     tiles = ("empty", "solid", "player", "crate", "target")
-    counting = Counting(CountTable(rules, tiles), torch.zeros(1, 5, dtype=torch.long), torch.tensor([4]))
+    # The layout first, then all but crates, and crates last.
+    turns = (2, 0, 1, 2, 1)
+    start = torch.zeros(1, 5, dtype=torch.long)
+    counting = Counting(CountTable(rules, tiles), turns, start, torch.tensor([4]))
     yes = torch.tensor([True])
-    assert counting.room().tolist() == [True]
+    fine, later = counting.allowed(torch.tensor([0]), torch.tensor([4]))
+    assert fine[0, 1]
+    assert later[0]
     counting.place(torch.tensor([1]), yes)
     # Three cells are left for a player, a crate and a target.
-    assert counting.room().tolist() == [False]
-    assert counting.tiles().tolist() == [[False, False, True, True, True]]
-    counting.place(torch.tensor([3]), yes)
-    assert counting.tiles().tolist() == [[False, False, True, False, True]]
+    fine, later = counting.allowed(torch.tensor([0]), torch.tensor([3]))
+    assert not fine[0, 1]
+    assert later[0]
+    # One of them must be left to the crate, but not before there are two others.
+    fine, later = counting.allowed(torch.tensor([1]), torch.tensor([3]))
+    assert fine[0, 2]
+    assert fine[0, 4]
+    assert later[0]
+    fine, later = counting.allowed(torch.tensor([1]), torch.tensor([2]))
+    assert fine[0, 2]
+    assert fine[0, 4]
+    assert not later[0]
+    counting.place(torch.tensor([4]), yes)
+    counting.place(torch.tensor([2]), yes)
+    fine, later = counting.allowed(torch.tensor([2]), torch.tensor([1]))
+    assert fine[0, 3]
+    assert not fine[0, 0]
 
 
 # Learning.
@@ -370,7 +402,8 @@ def test_muon_makes_matrices_orthogonal():
     torch.manual_seed(0)
     for shape in ((6, 6), (4, 9), (9, 4)):
         values = torch.linalg.svdvals(orthogonal(torch.randn(shape) @ torch.diag(torch.logspace(0, -1, shape[1]))))
-        assert 0.3 < values.min() and values.max() < 1.3
+        assert values.min() > 0.3
+        assert values.max() < 1.3
 
 
 def test_muon_descends():

@@ -1,4 +1,18 @@
-"""A decoder-only transformer that writes a level tile by tile, the whole level being one sequence (GPT form)."""
+"""A decoder-only transformer that writes a level tile by tile, the whole level being one sequence (GPT form).
+
+Three things set it apart from a language model that reads a level as a line of text (Todd 2023). A token knows where
+its tile will stand, what is known of the cells around that place, and how many of each tile have been placed. It may
+write in two passes, first the layout and then what stands in it, so that no crate has to be placed before the walls
+around it are known. And what every level of the corpus has in common, its count rules and the cells that never vary,
+is kept while decoding and not left to chance.
+
+The blocks are plain torch (`generators.transformer`) and not transformers' GPT-2 or Llama. On one core, width 128, 4
+blocks, 24 sequences of 110 tokens, they train 10,600 tokens a second where GPT2Model trains 7,600 and LlamaModel 7,500,
+and decode 18,800 a second with a cache where those decode 13,700 (256 sequences of 60), with 790,144 weights against
+809,856 and 1,049,856: a squared ReLU costs less than a GELU or a gated perceptron, and the cache is written in place.
+
+The matrices within the blocks are trained by Muon (Jordan 2024).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +35,7 @@ from generators.decoding import NEVER, Beams, Counting, likely, pick
 from generators.generator import Fit, FitOptions, Report, Request, Scores
 from generators.muon import Muon
 from generators.neural import Asked, NeuralGenerator, Training, adamw
-from generators.sequences import Decisions, TileSequence, groups_of
+from generators.sequences import Decisions, TileSequence, paths_of
 from generators.spec import Condition, LevelSpec
 from generators.transformer import Positions, Transformer, check_width
 
@@ -101,11 +115,11 @@ class TileNetwork(nn.Module):
     def __init__(self, spec: LevelSpec, config: TileLMConfig, constant: NDArray[np.int64]) -> None:
         super().__init__()
         width = config.width
-        groups = groups_of(spec, config.order)
-        self.sequence = TileSequence(spec.shape, groups, config.order, constant, config.radius)
+        paths = paths_of(spec, config.order)
+        self.sequence = TileSequence(spec.shape, paths, config.order, constant, config.radius)
         self.window = nn.Linear(self.sequence.window * self.sequence.seen, width)
         self.positions = Positions(spec.shape, width)
-        self.stages = nn.Embedding(1 + self.sequence.groups, width)
+        self.stages = nn.Embedding(self.sequence.stages, width)
         self.counts = nn.Linear(self.sequence.count_features, width, bias=False)
         #: A token for each thing that can be asked for, before all others; the first word of each says "anything".
         self.asked = nn.ModuleList(nn.Embedding(words, width) for words in spec.bucket_counts)
@@ -220,13 +234,12 @@ class TileLM(NeuralGenerator):
         return {"loss": loss.detach(), **figures}
 
     def loss(self, levels: Tensor, asked: Asked, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the nats per cell that is decided, and of them those of the first pass and the second."""
+        """Returns the nats per cell that is decided, and what each pass has of them."""
         nats, _, decisions = self._nats(levels, asked)
-        cells = len(self.network.sequence.cells)
-        total = nats.sum(dim=0) / (len(levels) * cells)
-        if decisions.symbol.shape[1] == cells:
-            return total.sum(), {}
-        return total.sum(), {"layout": total[:cells].sum().detach(), "things": total[cells:].sum().detach()}
+        total = nats / (len(levels) * len(self.network.sequence.cells))
+        passes = self.network.sequence.passes
+        parts = {f"pass_{turn + 1}": total[decisions.turn == turn].sum().detach() for turn in range(passes)}
+        return total.sum(), parts if passes > 1 else {}
 
     def _nats(self, levels: Tensor, asked: Asked) -> tuple[Tensor, Tensor, Decisions]:
         """Returns the nats of each decision, float32 (b, t), 0 where it is not real, and all logits."""
@@ -266,10 +279,8 @@ class TileLM(NeuralGenerator):
                 nats.append(found[0].cpu().numpy())
                 predicted.append(found[1].cpu().numpy().astype(np.uint8))
         note = "each tile given those before it"
-        if bool(self.network.sequence.several.any()):
-            note = (
-                "the layout given that before it, and what is in it given all of the layout and what was placed before"
-            )
+        if self.network.sequence.passes > 1:
+            note = "the layout given what is before it, and what stands in it given all of it and what is placed before"
         return Scores(np.concatenate(nats) / self.spec.cells, np.concatenate(predicted), note=note)
 
     def _score(self, levels: Tensor, asked: Asked) -> tuple[Tensor, Tensor]:
@@ -280,16 +291,18 @@ class TileLM(NeuralGenerator):
         total = float(self._trained_on + len(self.spec.tiles))
         usual, other = (torch.tensor(total / share, dtype=torch.float64).log() for share in (self._trained_on + 1, 1))
         summed = nats.double().sum(dim=1) + torch.where(right, usual, other).sum(dim=1)
-        # A group that is predicted stands for its first tile, until the second pass tells which it is.
-        first_tiles = torch.tensor([int((sequence.group == group).nonzero()[0]) for group in range(sequence.groups)])
         guess = scores.argmax(dim=2)
-        number = len(sequence.cells)
+        rows = torch.arange(len(levels), device=levels.device)[:, None].expand(guess.shape)
         predicted = sequence.constant.expand(len(levels), -1).clone()
-        predicted[:, sequence.cells] = first_tiles.to(levels.device)[guess[:, :number]]
-        likely_open = sequence.several[guess[:, :number]].gather(1, decisions.step[:, number:])
-        rows, places = torch.nonzero(decisions.real[:, number:] & likely_open, as_tuple=True)
-        cells = sequence.cells[decisions.step[rows, number + places]]
-        predicted[rows, cells] = sequence.symbol_tile[guess[rows, number + places]]
+        # What a pass would leave to a later one is empty until that says otherwise; a pass that is only there because
+        # the pass before it was right where the model was wrong has no say.
+        open_still = torch.ones_like(predicted, dtype=torch.bool)
+        for turn in range(sequence.passes):
+            cells = sequence.cells[decisions.step]
+            now = decisions.real & (decisions.turn == turn) & open_still[rows, cells]
+            symbol = guess[now]
+            predicted[rows[now], cells[now]] = sequence.symbol_tile[symbol].clamp(min=0)
+            open_still[rows[now], cells[now]] = sequence.goes_on[symbol]
         return summed, predicted.view(levels.shape)
 
     # Writing.
@@ -375,141 +388,131 @@ class _Writing:
         if fixed is not None:
             flat = fixed.flatten(1).repeat_interleave(beams, dim=0)
             self.certain = torch.where(flat >= 0, flat, self.certain)
-        known = self.certain.clamp(min=0)
-        self.known = sequence.known(sequence.group[known], sequence.tile_symbol[known])
-        tiles = len(sequence.tile_symbol)
-        here = one_hot(known, tiles) * (self.certain >= 0)[..., None]
-        self.counting = Counting(table, here.sum(dim=1), (self.certain < 0).sum(dim=1))
-        # What is fixed ahead counts as placed; the network need not place it again.
-        ahead = here[:, sequence.cells].sum(dim=1)
+        tiles = len(sequence.length)
+        sure = self.certain >= 0
+        #: The symbols of all cells in all passes, of which those that are yet to be decided are never looked at.
+        self.known = sequence.known(sequence.path[self.certain.clamp(min=0)])
+        here = one_hot(self.certain.clamp(min=0), tiles) * sure[..., None]
+        self.counting = None
+        if table is not None:
+            turns = (sequence.length - 1).tolist()
+            self.counting = Counting(table, turns, here.sum(dim=1), (~sure).sum(dim=1))
+        #: How many of each tile are fixed among the cells that are decided.
+        self.ahead = here[:, sequence.cells].sum(dim=1)
+        #: How many of each symbol the pass has; those that are fixed ahead count as placed.
         self.counts = torch.zeros(batch, sequence.symbols, dtype=torch.long, device=device)
-        self.ahead = torch.zeros_like(self.counts).index_add(1, sequence.tile_symbol, ahead)
-        self.ahead_groups = torch.zeros_like(self.counts).index_add(1, sequence.group, ahead)
-        self.past = network.transformer.past(batch, len(network.asked) + len(sequence.sources))
+        #: The pass that each level is in, and the cells that are yet to be decided in it.
+        self.turn = torch.full((batch,), -1, device=device)
+        self.undecided = torch.zeros(batch, len(sequence.cells), dtype=torch.bool, device=device)
+        self.ranks = torch.arange(len(sequence.cells), device=device)
+        self.past = network.transformer.past(batch, len(network.asked) + sequence.passes * len(sequence.cells))
         if network.asked:
             network.transformer(network.prefix(buckets), self.past)
 
     def levels(self) -> Tensor:
         """Writes the levels to their end, int64 (n, height, width)."""
         sequence = self.sequence
-        number = len(sequence.cells)
-        free = self.certain[:, sequence.cells] < 0
-        self.counts += self.ahead_groups
-        left = free.sum(dim=1)
-        every = torch.ones(len(free), dtype=torch.bool, device=free.device)
-        for place in range(number):
-            step = torch.full_like(left, place)
-            self._decide(step, torch.zeros_like(left), every, left)
-            left = left - free[:, place].long()
-        if bool(sequence.several.any()):
-            self._second_pass()
-        symbols = self.known[:, sequence.constant.numel() : 2 * sequence.constant.numel()]
+        while self._begin_passes():
+            self._decide()
+        symbols = self._symbols(sequence.passes - 1)
         if self.beams is not None:
             symbols = symbols[self.beams.best()]
         return sequence.symbol_tile[symbols].view(-1, *sequence.shape)
 
-    def _second_pass(self) -> None:
-        """Decides what is in open cells. Levels with fewer of them wait for the others."""
+    def _symbols(self, turn: int) -> Tensor:
+        """Returns the symbols of all cells in a pass, int64 (b, cells); what is written to them is known."""
+        total = self.sequence.total
+        return self.known[:, turn * total : (turn + 1) * total]
+
+    def _begin_passes(self) -> bool:
+        """Takes levels that are through with a pass to the next one; returns whether any has more to decide."""
         sequence = self.sequence
-        place = 0
-        self.counts = self.ahead.clone()
         while True:
-            # Beams change places, so that what is open is looked up anew.
-            group = self.known[:, sequence.cells]
-            opens = sequence.several[group]
-            if place >= int(opens.sum(dim=1).max()):
-                return
-            steps = torch.argsort((~opens).to(torch.uint8), dim=1, stable=True)
-            step = steps[:, place]
-            real = opens.gather(1, step[:, None])[:, 0]
-            free = (self.certain[:, sequence.cells] < 0) & opens
-            rank = torch.arange(len(sequence.cells), device=step.device)
-            left = (free & (rank >= step[:, None])).sum(dim=1) * real
-            stage = sequence.second_stage(group.gather(1, step[:, None])[:, 0], real)
-            self._decide(step, stage, real, left)
-            place += 1
+            through = ~self.undecided.any(dim=1) & (self.turn < sequence.passes)
+            if not through.any():
+                return bool((self.turn < sequence.passes).any())
+            self.turn = self.turn + through.long()
+            for turn in range(sequence.passes):
+                rows = torch.nonzero(through & (self.turn == turn))[:, 0]
+                if len(rows):
+                    self._begin(turn, rows)
 
-    def _decide(self, step: Tensor, stage: Tensor, real: Tensor, left: Tensor) -> None:
-        """Makes the next decision on each level that has one.
-
-        Args:
-            step: int64 (b,), see `Decisions`.
-            stage: int64 (b,), likewise.
-            real: bool (b,), likewise.
-            left: int64 (b,), how many decisions are left in this pass that nothing fixes.
-        """
+    def _begin(self, turn: int, rows: Tensor) -> None:
+        """Begins a pass on some levels: what has ended stays, and what is fixed in the pass counts as placed."""
         sequence = self.sequence
-        window = sequence.windows(self.known, step[:, None], stage[:, None])
-        counts = torch.cat([self.counts, left[:, None]], dim=1)[:, None]
-        decision = Decisions(step[:, None], stage[:, None], step[:, None], real[:, None], window, counts)
-        seen = self.network.transformer(self.network.embed(decision), self.past)
+        if turn == 0:
+            self.undecided[rows] = True
+        else:
+            before = self._symbols(turn - 1)[rows]
+            goes_on = sequence.goes_on[before]
+            self.undecided[rows] = goes_on[:, sequence.cells]
+            kept = (self.certain[rows] >= 0) | goes_on
+            self._symbols(turn)[rows] = torch.where(kept, self._symbols(turn)[rows], before)
+        taking_part = self.ahead[rows] * (sequence.length > turn)
+        fresh = torch.zeros(len(rows), sequence.symbols, dtype=torch.long, device=rows.device)
+        self.counts[rows] = fresh.index_add_(1, sequence.path[:, turn], taking_part)
+
+    def _decide(self) -> None:
+        """Makes the next decision on each level that has one."""
+        sequence = self.sequence
+        real = self.turn < sequence.passes
+        turn = self.turn.clamp(max=sequence.passes - 1)
+        step = torch.where(self.undecided, self.ranks, len(self.ranks)).amin(dim=1) * real
         cell = sequence.cells[step]
         certain = self.certain.gather(1, cell[:, None])[:, 0]
-        allowed = self._allowed(stage, certain)
+        before = (turn - 1).clamp(min=0) * sequence.total + cell
+        stage = torch.where(turn > 0, 1 + self.known.gather(1, before[:, None])[:, 0], 0)
+        stage = torch.where(real, stage, sequence.filling)
+        left = (self.undecided & (self.certain[:, sequence.cells] < 0)).sum(dim=1)
+        window = sequence.windows(self.known, turn[:, None], step[:, None])
+        counts = torch.cat([self.counts, left[:, None]], dim=1)[:, None]
+        place = step[:, None]
+        decision = Decisions(place, turn[:, None], stage[:, None], place, real[:, None], window, counts)
+        seen = self.network.transformer(self.network.embed(decision), self.past)
+        allowed = self._allowed(turn, stage, certain, left)
         scores = self.network.head(seen[:, 0]).masked_fill(~allowed, NEVER)
         chances = likely(scores, self.sampling.temperature, self.sampling.top_k, self.sampling.top_p)
         if not real.all():
-            # What a level that waits decides is not kept, and must not cost it probability.
-            chances = torch.where(real[:, None], chances, likely(torch.where(_first(allowed), 0.0, NEVER)))
+            # What is decided of a level that is done is not kept, and must not cost it probability.
+            first = allowed & (allowed.cumsum(dim=1) == 1)
+            chances = torch.where(real[:, None], chances, torch.where(first, 0.0, NEVER))
         if self.beams is None:
             symbol = pick(chances, self.random)
         else:
             parents, symbol = self.beams.extend(chances, self.random)
             self._choose(parents)
-            cell, real, stage, certain = cell[parents], real[parents], stage[parents], certain[parents]
-        self._write(cell, stage, real, certain, symbol)
+            cell, real, certain, turn, step = (part[parents] for part in (cell, real, certain, turn, step))
+        self.undecided[torch.arange(len(step), device=step.device), step] = False
+        # What is fixed is known already, and counted.
+        decided = real & (certain < 0)
+        rows = torch.nonzero(decided)[:, 0]
+        self.known[rows, turn[rows] * sequence.total + cell[rows]] = symbol[rows]
+        self.counts[rows, symbol[rows]] += 1
+        if self.counting is not None:
+            tile = sequence.symbol_tile[symbol]
+            self.counting.place(tile.clamp(min=0), decided & (tile >= 0))
 
-    def _allowed(self, stage: Tensor, certain: Tensor) -> Tensor:
+    def _allowed(self, turn: Tensor, stage: Tensor, certain: Tensor, left: Tensor) -> Tensor:
         """Tells which symbols may be decided, bool (b, symbols)."""
         sequence = self.sequence
         allowed = sequence.choices[stage]
-        second = (stage > 0)[:, None]
-        two_passes = bool(sequence.several.any())
-        fine = self.counting.tiles()
-        if fine is not None and not two_passes:
-            allowed = allowed & fine[:, sequence.symbol_tile]
-        elif fine is not None:
-            possible = fine[:, sequence.symbol_tile.clamp(min=0)]
-            wanted = allowed & (possible | ~second)
-            allowed = torch.where(wanted.any(dim=1, keepdim=True), wanted, allowed)
-            # While the layout is decided, enough cells must stay open for what has to stand in them.
-            closed = ~second & ~self.counting.room()[:, None]  # type: ignore[index]
-            opens = torch.zeros(sequence.symbols, dtype=torch.bool, device=allowed.device)
-            opens[: sequence.groups] = sequence.several
-            allowed = torch.where(closed, allowed & opens, allowed)
-        tile = certain.clamp(min=0)
-        symbol = torch.where(stage > 0, sequence.tile_symbol[tile], sequence.group[tile])
-        only = one_hot(symbol, sequence.symbols).bool()
+        if self.counting is not None:
+            tiles, later = self.counting.allowed(turn, left)
+            fine = torch.where(sequence.goes_on, later[:, None], tiles[:, sequence.symbol_tile.clamp(min=0)])
+            # Where fixed tiles break the rules for good, the rest is as free as without rules.
+            fine = allowed & fine
+            allowed = torch.where(fine.any(dim=1, keepdim=True), fine, allowed)
+        only = one_hot(sequence.path[certain.clamp(min=0), turn], sequence.symbols).bool()
         return torch.where((certain >= 0)[:, None], only, allowed)
-
-    def _write(self, cell: Tensor, stage: Tensor, real: Tensor, certain: Tensor, symbol: Tensor) -> None:
-        """Notes what was decided."""
-        sequence = self.sequence
-        rows = torch.arange(len(cell), device=cell.device)
-        total = sequence.constant.numel()
-        first = stage == 0
-        # Where the first pass fixes a tile ahead, its symbol is known already and is not written over.
-        groups = rows[real & first]
-        self.known[groups, cell[groups]] = symbol[groups]
-        tiles = rows[real & (certain < 0)]
-        self.known[tiles, total + cell[tiles]] = symbol[tiles]
-        self.counts[tiles, symbol[tiles]] += 1
-        tile = sequence.symbol_tile[symbol]
-        decided = real & (certain < 0) & (tile >= 0)
-        self.counting.place(tile.clamp(min=0), decided)
 
     def _choose(self, sequences: Tensor) -> None:
         """Goes on with some of the sequences; see `KeyValues.choose`."""
         for part in self.past:
             part.choose(sequences)
-        self.counting.choose(sequences)
-        for name in ("certain", "known", "counts", "ahead"):
+        if self.counting is not None:
+            self.counting.choose(sequences)
+        for name in ("certain", "known", "counts", "ahead", "turn", "undecided"):
             setattr(self, name, getattr(self, name)[sequences])
-
-
-def _first(allowed: Tensor) -> Tensor:
-    """Returns only the first of the allowed symbols of each row."""
-    return allowed & (allowed.cumsum(dim=1) == 1)
 
 
 def constant_tiles(corpus: Corpus, symmetries: bool) -> NDArray[np.int64]:
