@@ -5,7 +5,7 @@ passes over the level. The first decides of each cell whether it is of the layou
 sees the whole layout, what is in each open cell: nothing, or one of the things of the game. Where a count rule sets
 one thing against another, as crates against targets, it gets a last pass to itself, which sees all the others.
 
-thing against another, as crates against targets, the one has a last pass to itself, which sees all the others.
+So every tile has a path of *symbols*, one for each pass that the cell takes part in. A symbol that ends a path is a
 tile; one that goes on says that a later pass decides.
 """
 
@@ -168,7 +168,7 @@ class TileSequence(nn.Module):
             # What is learned is saved; tables are made again. Only the corpus knows which cells are constant.
             self.register_buffer(name, torch.as_tensor(np.asarray(table)), persistent=name == "constant")
         #: What stands for the stage of a decision that is only there to fill up: one that has choices.
-        self.filling = int(choices.any(axis=1).nonzero()[0][-1])
+        self.filling = int(np.flatnonzero(choices.any(axis=1))[-1])
 
     @property
     def window(self) -> int:
