@@ -281,13 +281,8 @@ class Generator(ABC):
         Raises:
             UserError: a number, a condition, a fixed tile or an option cannot be used.
         """
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise UserError(f"The number of levels must be a whole number of at least 1; got {n!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise UserError(f"The seed must be a whole number of at least 0; got {seed!r}.")
+        request = self.request(n, seed, condition, fixed_tiles)
         chosen: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
-        values, labels = self.spec.values(condition, int(n))
-        request = Request(int(n), int(seed), values, labels, self._fixed(fixed_tiles, int(n)))
         parts = []
         for first in range(0, request.n, self.chunk):
             part = request.part(first, first + self.chunk)
@@ -296,6 +291,15 @@ class Generator(ABC):
             else:
                 parts.append(self._draw_around(part, chosen))
         return np.ascontiguousarray(np.concatenate(parts), np.uint8)
+
+    def request(self, n: int, seed: int, condition: Condition | None = None, fixed_tiles: Any = None) -> Request:
+        """Returns what is to be sampled, checked; see `sample`, which raises what this raises."""
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise UserError(f"The number of levels must be a whole number of at least 1; got {n!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise UserError(f"The seed must be a whole number of at least 0; got {seed!r}.")
+        values, labels = self.spec.values(condition, int(n))
+        return Request(int(n), int(seed), values, labels, self._fixed(fixed_tiles, int(n)))
 
     def _fixed(self, tiles: Any, n: int) -> NDArray[np.int16] | None:
         """Returns fixed tiles for each of n levels, or None where nothing is fixed."""

@@ -15,7 +15,7 @@ from envs import UserError
 from envs.counts import kept
 from generators.constraints import CountTable
 from generators.corpus import Corpus, CorpusOptions, Part, corpus_of_levels
-from generators.decoding import Beams, Counting, likely
+from generators.deciding import Beams, Counting, likely
 from generators.families.tile_lm import TileLM, TileLMConfig, constant_tiles
 from generators.generator import FitOptions
 from generators.muon import Muon, orthogonal

@@ -31,7 +31,7 @@ from envs import UserError
 from envs.symmetries import SYMMETRIES, usable
 from generators.constraints import CountTable
 from generators.corpus import Corpus
-from generators.decoding import NEVER, Beams, Counting, likely, pick
+from generators.deciding import NEVER, Beams, Counting, likely, pick
 from generators.generator import Fit, FitOptions, Report, Request, Scores
 from generators.muon import Muon
 from generators.neural import Asked, NeuralGenerator, Training, adamw
