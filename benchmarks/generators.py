@@ -22,8 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from generators.judging.judgement import Judgement, Yardstick, judge
-from generators.judging.likelihood import measure_likelihood
 
 from envs import UserError, get_problem
 from envs.evaluation import Estimate
@@ -31,6 +29,8 @@ from envs.files import write_atomically
 from experiments.train_generator import corpus_options
 from generators.corpus import Corpus, load_corpus
 from generators.generator import FitOptions, Generator
+from generators.judging.judgement import Judgement, Yardstick, judge
+from generators.judging.likelihood import measure_likelihood
 from generators.suite import all_families, load_generator, make_generator
 
 #: What the table shows of a judgement, by the names of `Judgement.figures`, as shares in percent.
