@@ -13,8 +13,8 @@ Two things are added for levels:
 - *Count rules by construction.* What a step proposes for all hidden tiles is changed, at the least cost in
   log-probability, until it keeps the rules (`generators.settling`); what is revealed is a part of that.
 
-The network (`generators.patches`) is small, because it runs once a step: sixteen passes at a few tens of thousands of
-multiplications a tile are what a thousand levels a second leave room for.
+The network (`generators.patches`) is small, because it runs once a step: a dozen passes at a few tens of thousands of
+multiplications a tile are what hundreds of levels a second leave room for.
 """
 
 from __future__ import annotations
