@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from envs.counts import CountRule
 from envs.errors import UserError
 from envs.kernels.draw import draw_tiles
+from envs.linear import LinearRules
 from envs.rules import Rules
 
 #: The size of a level along each axis: (height, width), or (depth, height, width) for levels of three axes, whose
@@ -126,6 +127,7 @@ class Problem(ABC):
             tile, and what repairs them, holds to these.
         symmetries: of "mirror" (left and right change places), "flip" (top and bottom do) and "transpose" (rows and
             columns do), those after which a level plays the same. Learners use them to have more levels.
+        linear_rules: what makes a level playable, where that is linear; integer programming repairs levels by it.
         window: the shape of the pieces that long levels are cut into for learning; None leaves levels whole.
     """
 
@@ -143,6 +145,7 @@ class Problem(ABC):
     count_rules: tuple[CountRule, ...] = ()
     symmetries: tuple[str, ...] = ()
     window: Shape | None = None
+    linear_rules: LinearRules | None = None
     tile_ids: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -197,6 +200,18 @@ class Problem(ABC):
             bool (n,). Here every level counts as playable.
         """
         return np.ones(len(metrics), np.bool_)
+
+    def blamed(self, levels: NDArray[np.uint8], metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tells where levels that are not playable fail, as far as metrics tell; repair looks there first.
+
+        Args:
+            levels: uint8 (n, *shape).
+            metrics: float32 (n, number of metrics), what `measure` returns for them.
+
+        Returns:
+            bool (n, *shape). Here every cell is as likely as every other.
+        """
+        return np.ones(levels.shape, np.bool_)
 
     def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
         """Builds playable levels by a classical, constructive algorithm, with nothing learned (Shaker 2016).

@@ -20,10 +20,7 @@ from experiments.run import CONFIG_FILE, main, make_folder, write_record
 from generators.corpus import KINDS, Corpus, CorpusOptions, load_corpus
 from generators.generator import Fit, FitOptions, Generator, options_of
 from generators.neural import CHECKPOINT_FILE, METRICS_FILE
-from generators.suite import get_family, make_generator
-
-#: Where the run folder keeps the generator, as it is saved.
-GENERATOR_FOLDER = "generator"
+from generators.suite import GENERATOR_FOLDER, get_family, make_generator
 
 #: How many samples the first look at a trained generator takes.
 SAMPLES = 200

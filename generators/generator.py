@@ -60,6 +60,8 @@ class FitOptions:
         patience: stop when the held-out score was not better for so many looks at it, of which there are 20 in a
             training; 0 never stops early.
         seed: fixes weights, batches and draws.
+        processor_time: whether `minutes` count what the training has had of a processor, where the machine is shared
+            with other work, and not what the clock on the wall tells.
         threads: torch's threads; one is fastest for networks this small.
         device: cpu, or a CUDA device such as cuda:0.
     """
@@ -77,6 +79,7 @@ class FitOptions:
     balance: str = ""
     patience: int = 8
     seed: int = 0
+    processor_time: bool = False
     threads: int = 1
     device: str = "cpu"
 
@@ -105,7 +108,7 @@ class Fit:
 
     Attributes:
         steps: updates made.
-        seconds: training time spent, in all the processes that worked on it.
+        seconds: training time spent, in all the processes that worked on it; see `FitOptions.processor_time`.
         levels: training levels shown, each as often as it was.
         held_out: the best held-out score, the less the better; NaN before the first look.
         best_step: the update at which it was.
@@ -283,13 +286,8 @@ class Generator(ABC):
         Raises:
             UserError: a number, a condition, a fixed tile or an option cannot be used.
         """
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise UserError(f"The number of levels must be a whole number of at least 1; got {n!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise UserError(f"The seed must be a whole number of at least 0; got {seed!r}.")
+        request = self.request(n, seed, condition, fixed_tiles)
         chosen: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
-        values, labels = self.spec.values(condition, int(n))
-        request = Request(int(n), int(seed), values, labels, self._fixed(fixed_tiles, int(n)))
         parts = []
         for first in range(0, request.n, self.chunk):
             part = request.part(first, first + self.chunk)
@@ -298,6 +296,15 @@ class Generator(ABC):
             else:
                 parts.append(self._draw_around(part, chosen))
         return np.ascontiguousarray(np.concatenate(parts), np.uint8)
+
+    def request(self, n: int, seed: int, condition: Condition | None = None, fixed_tiles: Any = None) -> Request:
+        """Returns what is to be sampled, checked; see `sample`, which raises what this raises."""
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise UserError(f"The number of levels must be a whole number of at least 1; got {n!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise UserError(f"The seed must be a whole number of at least 0; got {seed!r}.")
+        values, labels = self.spec.values(condition, int(n))
+        return Request(int(n), int(seed), values, labels, self._fixed(fixed_tiles, int(n)))
 
     def _fixed(self, tiles: Any, n: int) -> NDArray[np.int16] | None:
         """Returns fixed tiles for each of n levels, or None where nothing is fixed."""

@@ -304,7 +304,8 @@ class _Fitting:
         if resume:
             self._resume()
         books, generator = self.books, self.generator
-        before, began = books.fit.seconds, time.perf_counter()
+        clock = time.process_time if self.options.processor_time else time.perf_counter
+        before, began = books.fit.seconds, clock()
         saved = lined = began
         log: MetricsLog | None = None
         sums: dict[str, Tensor] = {}
@@ -323,7 +324,7 @@ class _Fitting:
                 for name, figure in figures.items():
                     sums[name] = sums.get(name, torch.zeros(())) + figure.detach().float().cpu()
                 since += 1
-                now = time.perf_counter()
+                now = clock()
                 books.fit.seconds = before + now - began
                 if now - lined > _LINE_SECONDS or since % 200 == 0:
                     means = self._means(sums, since)
@@ -350,7 +351,7 @@ class _Fitting:
         except KeyboardInterrupt:
             self._save()
             raise
-        books.fit.seconds = before + time.perf_counter() - began
+        books.fit.seconds = before + clock() - began
         if self.report:
             self.report(books.fit, 1.0)
         generator.network.eval()

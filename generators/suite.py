@@ -16,6 +16,9 @@ from generators.corpus import Corpus
 from generators.generator import CONFIG_FILE, KIND, WEIGHTS_FILE, Generator, load_arrays_of, options_of
 from generators.spec import LevelSpec
 
+#: Where the folder of a run keeps the generator.
+GENERATOR_FOLDER = "generator"
+
 
 @cache
 def all_families() -> dict[str, type[Generator]]:
@@ -64,10 +67,10 @@ def load_generator(folder: Path | str) -> Generator:
         UserError: a file is missing, damaged, or does not fit the others or the problem.
     """
     place = Path(folder)
+    if (place / GENERATOR_FOLDER / WEIGHTS_FILE).exists():
+        # The folder of a run, which holds the generator.
+        place = place / GENERATOR_FOLDER
     path = place / CONFIG_FILE
-    if not path.exists() and (place / "generator" / CONFIG_FILE).exists():
-        place = place / "generator"
-        path = place / CONFIG_FILE
     config = read_config(path)
     if config.get("kind") != KIND:
         raise UserError(f"{path} does not describe a generator; give the folder of a saved generator.")

@@ -12,6 +12,7 @@ from envs.checks.compare import ALMOST_ONE, difference, require
 from envs.counts import check_rules
 from envs.counts import kept as keep_rules
 from envs.errors import UserError
+from envs.linear import check_linear_rules
 from envs.problem import STOREY_MARK, Metric, Problem, Shape
 from envs.rules import PLAYING, WON, Rules, Solution
 from envs.suite import get_problem
@@ -150,6 +151,9 @@ def _check_declaration(task: Problem) -> None:
         require(not twice, f"{task.name} uses the {what} {twice[0] if twice else ''!r} twice.")
     wrong = check_rules(task.count_rules, [tile.name for tile in task.tiles])
     require(not wrong, f"{task.name}: {wrong}.")
+    if task.linear_rules is not None:
+        wrong = check_linear_rules(task.linear_rules, [tile.name for tile in task.tiles])
+        require(not wrong, f"{task.name}: {wrong}.")
     strangers = [name for name in task.symmetries if name not in SYMMETRIES]
     require(not strangers, f"{task.name} has the symmetries {strangers}; there are {', '.join(SYMMETRIES)}.")
     require(

@@ -9,6 +9,7 @@ from envs.construction import confirmed
 from envs.games.maze import MazeRules
 from envs.kernels.binary import longest_shortest_paths, measure_binary
 from envs.kernels.carving import carve
+from envs.linear import LinearRules, OneRegion
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -61,6 +62,7 @@ PROBLEM = Binary(
     ),
     default_shape=(14, 14),
     start_probabilities=(0.5, 0.5),
+    linear_rules=LinearRules(targets=(OneRegion(("empty",)),)),
     symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("regions", 5, (1, 1), _most_regions, "4-connected regions of empty cells"),

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.construction import confirmed, least_shape
-from envs.counts import exactly
+from envs.counts import CountRule, exactly
 from envs.games.zelda import DungeonRules
 from envs.kernels.zelda import measure_dungeon
 from envs.kernels.zelda_construct import construct_dungeons, least_walk
+from envs.linear import Apart, LinearRules, OneRegion, Touches
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -67,6 +68,10 @@ class Dungeon(Problem):
         return confirmed(self, construct_dungeons, seeds, shape, lambda measured: measured[:, path] >= least)
 
 
+_ENEMIES = ("bat", "scorpion", "spider")
+# What the player walks on before the door opens.
+_WALKED = ("empty", "player", "key", "treasure", *_ENEMIES)
+
 PROBLEM = Dungeon(
     name="dungeon",
     description="a dungeon with one player, key, door and treasure, a long way round and a few monsters",
@@ -84,7 +89,14 @@ PROBLEM = Dungeon(
     default_shape=(16, 16),
     # dungeon2's: the door gives half of its share to the treasure.
     start_probabilities=(0.58, 0.3, 0.02, 0.02, 0.01, 0.02, 0.02, 0.02, 0.01),
-    count_rules=exactly(1, "player", "key", "door"),
+    count_rules=exactly(1, "player", "key", "door", "treasure"),
+    linear_rules=LinearRules(
+        playable=(OneRegion(_WALKED), Touches("door", _WALKED)),
+        targets=(
+            CountRule(dict.fromkeys(_ENEMIES, 1), 2, 5),
+            Apart("player", _ENEMIES, tuple(tile for tile in _WALKED if tile != "key"), 2),
+        ),
+    ),
     symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),

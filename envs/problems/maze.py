@@ -15,6 +15,7 @@ from envs.counts import exactly
 from envs.games.maze import DoorRules
 from envs.kernels.maze import measure_maze
 from envs.kernels.maze_construct import construct_mazes
+from envs.linear import LinearRules, OneRegion
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -63,6 +64,7 @@ PROBLEM = Maze(
     default_shape=(16, 16),
     start_probabilities=(0.48, 0.48, 0.02, 0.02),
     count_rules=exactly(1, "player", "door"),
+    linear_rules=LinearRules(playable=(OneRegion(("empty", "player", "door")),)),
     symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("player", 1, (1, 1), _cells, "player tiles"),

@@ -64,6 +64,12 @@ class Platformer(Problem):
         """Our player gets to the right end."""
         return metrics[:, 7] <= 0
 
+    def blamed(self, levels: NDArray[np.uint8], metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """The columns about the furthest point of our player's run."""
+        width = levels.shape[2]
+        ahead = np.arange(width) - (width - 1 - metrics[:, 7, None])
+        return np.broadcast_to(((ahead >= -3) & (ahead <= 6))[:, None], levels.shape)
+
     def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
         """Builds levels beat by beat: runs, pits with islands, tubes, pillars and steps (Smith 2009).
 

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.construction import confirmed, least_shape
-from envs.counts import exactly
+from envs.counts import CountRule, exactly
 from envs.games.zelda import ZeldaRules
 from envs.kernels.zelda import measure_zelda
 from envs.kernels.zelda_construct import construct_zelda, least_walk
+from envs.linear import Apart, LinearRules, OneRegion, Touches
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -58,6 +59,10 @@ class Zelda(Problem):
         return confirmed(self, construct_zelda, seeds, shape, lambda measured: measured[:, path] >= least)
 
 
+_ENEMIES = ("bat", "scorpion", "spider")
+# What the player walks on before the door opens.
+_WALKED = ("empty", "player", "key", *_ENEMIES)
+
 PROBLEM = Zelda(
     name="zelda",
     description="a dungeon with one player, key and door, a long way round and monsters at a fair distance",
@@ -74,6 +79,13 @@ PROBLEM = Zelda(
     default_shape=(7, 11),
     start_probabilities=(0.58, 0.3, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02),
     count_rules=exactly(1, "player", "key", "door"),
+    linear_rules=LinearRules(
+        playable=(OneRegion(_WALKED), Touches("door", _WALKED)),
+        targets=(
+            CountRule(dict.fromkeys(_ENEMIES, 1), 2, 5),
+            Apart("player", _ENEMIES, tuple(tile for tile in _WALKED if tile != "key"), 4),
+        ),
+    ),
     symmetries=("mirror", "flip", "transpose"),
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),

@@ -1,0 +1,333 @@
+"""The training and sampling that generators with a critic share."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from envs import UserError
+from envs.counts import kept
+from envs.problem import Shape
+from generators.adversarial import Critic, gradient_penalty, one_hot, pattern_divergence, real_penalty, straight_through
+from generators.decoding import decode_logits
+from generators.generator import FitOptions, Request, options_of
+from generators.neural import Asked, NeuralGenerator, adamw, descend
+from generators.spec import Condition
+
+#: How many sampled levels the held-out score looks at.
+_SCORED = 500
+
+#: How many latents a level with fixed tiles begins from, and how far a step of their optimisation goes.
+_STARTS, _STEP = 8, 0.1
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """What adversarial families have in common.
+
+    Attributes:
+        latent_size: how many normal numbers a level is made from.
+        channels: of the generator's finest map; each coarser one has twice as many.
+        critic_channels: of the critic's first convolution; each further one has twice as many.
+        critic_features: of the critic's dense layers.
+        deviation: whether the critic is shown how much the levels of a batch differ (Karras 2018).
+        objective: wasserstein, with a penalty on slopes that are not 1 (Gulrajani 2017), or logistic, with one on
+            slopes at real levels (Mescheder 2018).
+        penalty: the weight of that penalty.
+        penalty_every: the critic's updates from one penalty to the next (Karras 2020).
+        critic_steps: the critic's updates from one of the generator to the next.
+        critic_rate: the critic's learning rate in multiples of the generator's (Heusel 2017).
+        first_temperature: of the softmax that gradients are taken of, at the beginning of a training.
+        last_temperature: the same from four fifths of it on.
+    """
+
+    latent_size: int = 64
+    channels: int = 32
+    critic_channels: int = 64
+    critic_features: int = 128
+    deviation: bool = True
+    objective: Literal["wasserstein", "logistic"] = "wasserstein"
+    penalty: float = 10.0
+    penalty_every: int = 2
+    critic_steps: int = 1
+    critic_rate: float = 1.0
+    first_temperature: float = 1.0
+    last_temperature: float = 0.5
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        for name in ("latent_size", "channels", "critic_channels", "critic_features", "penalty_every", "critic_steps"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        for name in ("critic_rate", "first_temperature", "last_temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"{name} must be a finite number above 0; got {getattr(self, name)}.")
+        if not 0 <= self.penalty < math.inf:
+            raise UserError(f"penalty must be a finite number of at least 0; got {self.penalty}.")
+
+
+@dataclass(frozen=True)
+class AdversarialSampling:
+    """What sampling from adversarial families has in common.
+
+    Attributes:
+        temperature: of the draw of each tile; 0 takes the likeliest.
+        constrained: whether tiles are chosen so that levels keep the count rules of the corpus.
+        fixed_steps: the steps by which latents are changed until their levels agree with fixed tiles.
+    """
+
+    temperature: float = 0.25
+    constrained: bool = True
+    fixed_steps: int = 20
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        if not 0 <= self.temperature < math.inf:
+            raise UserError(f"temperature must be a finite number of at least 0; got {self.temperature}.")
+        if self.fixed_steps < 0:
+            raise UserError(f"fixed_steps must be at least 0; got {self.fixed_steps}.")
+
+
+def coarse_sides(shape: Shape, doublings: int) -> tuple[list[int], int]:
+    """Returns the sides of the map that grows into a level, and by how many doublings.
+
+    The map's sides are the level's divided by 2 ** doublings, rounded up; what grows beyond the level is cut off. Where
+    the shorter side would be less than 2 there are fewer doublings.
+    """
+    number = 0
+    while number < doublings and math.ceil(min(shape) / 2 ** (number + 1)) >= 2:
+        number += 1
+    return [math.ceil(side / 2**number) for side in shape], number
+
+
+class AdversarialGenerator(NeuralGenerator):
+    """A generator trained against a critic.
+
+    `build` returns a module with the parts `generator` and `critic`; `tile_logits` runs the first on latents. Config
+    and Sampling derive from `AdversarialConfig` and `AdversarialSampling`.
+
+    Fixed tiles are held by construction: of some latents the one whose level agrees best with them is taken and
+    changed along the gradient of their likelihood, and the level is decoded around them.
+    """
+
+    keeps_fixed_tiles = "construction"
+    chunk = 512
+    defaults = {
+        "batch": 32,
+        "learning_rate": 1e-3,
+        "warm_up": 50,
+        "weight_decay": 0.0,
+        "clip": 10.0,
+        "ema": 0.995,
+    }
+
+    # What a family defines.
+
+    @abstractmethod
+    def draw_latents(self, n: int, sampling: Any, random: torch.Generator) -> Tensor:
+        """Draws latents as `tile_logits` takes them, float32 (n, ...); all of them normal where sampling is None."""
+
+    @abstractmethod
+    def tile_logits(self, latents: Tensor, condition: Tensor, sampling: Any, random: torch.Generator | None) -> Tensor:
+        """Returns the logits of tiles, float32 (b, tiles, height, width).
+
+        Args:
+            latents: as `draw_latents` returns them.
+            condition: float32 (b, spec.condition_size).
+            sampling: how to sample; None while training.
+            random: the source of further draws; None for none, where equal latents must give equal levels.
+        """
+
+    # Building.
+
+    def start_from_frequencies(self, layer: nn.Conv2d) -> None:
+        """Lets a layer that returns logits begin with the corpus's frequencies of tiles."""
+        assert layer.bias is not None
+        with torch.no_grad():
+            layer.bias.copy_(torch.tensor(self.spec.frequencies).clamp_min(1e-4).log())
+
+    def critic(self) -> Critic:
+        """Returns an untrained critic."""
+        config, spec = self.config, self.spec
+        sizes = (config.critic_channels, config.critic_features)
+        return Critic(len(spec.tiles), spec.shape, spec.condition_size, *sizes, deviation=config.deviation)
+
+    # Training.
+
+    def optimisers(self, options: FitOptions) -> dict[str, torch.optim.Optimizer]:
+        """Returns two optimisers; the critic's rate is its own (two time-scale update rule, Heusel 2017)."""
+        rates = {"generator": 1.0, "critic": self.config.critic_rate}
+        return {
+            name: adamw(
+                getattr(self.network, name), options, lr=rate * float(options.learning_rate or 0), betas=(0.0, 0.99)
+            )
+            for name, rate in rates.items()
+        }
+
+    def loss(self, levels: Tensor, asked: Asked, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the generator's loss against the critic as it is, at the last temperature."""
+        fake = self.fake(asked, self.config.last_temperature, random)
+        return self._generator_loss(self._critic(fake, asked)), {}
+
+    def train_step(self, levels: Tensor, asked: Asked, training: Any) -> dict[str, Tensor]:
+        """Updates the critic, and at every `critic_steps`th step the generator."""
+        critic = cast("Critic", self.network.critic)
+        turn = training.step % self.config.critic_steps == 0
+        with torch.set_grad_enabled(turn):
+            fake = self.fake(asked, self._temperature(training.stage_share), training.random)
+        figures = self._critic_step(one_hot(levels, len(self.spec.tiles)), fake.detach(), asked, training)
+        if turn:
+            # The same levels, before the critic as it is now.
+            critic.requires_grad_(False)
+            loss = self._generator_loss(self._critic(fake, asked))
+            descend(loss, training.optimisers["generator"], training.options)
+            critic.requires_grad_(True)
+        return figures
+
+    def _critic_step(self, real: Tensor, fake: Tensor, asked: Asked, training: Any) -> dict[str, Tensor]:
+        """Updates the critic; real and fake are float32 (b, tiles, *shape)."""
+        config = self.config
+        wasserstein = config.objective == "wasserstein"
+        scores, faked = self._critic(real, asked), self._critic(fake, asked)
+        if wasserstein:
+            loss = faked.mean() - scores.mean()
+        else:
+            loss = functional.softplus(faked).mean() + functional.softplus(-scores).mean()
+        whole = loss
+        if training.step % config.penalty_every == 0:
+
+            def judge(shown: Tensor) -> Tensor:
+                return self._critic(shown, asked)
+
+            penalty = gradient_penalty(judge, real, fake, training.random) if wasserstein else real_penalty(judge, real)
+            # Where it is taken now and then it weighs the more (lazy regularisation, Karras 2020).
+            whole = loss + config.penalty * config.penalty_every * penalty
+        descend(whole, training.optimisers["critic"], training.options)
+        return {"loss": loss.detach(), "real": scores.mean().detach(), "fake": faked.mean().detach()}
+
+    def held_out_score(self, levels: Tensor, asked: Asked, training: Any) -> float:
+        """Returns how bad levels are that are asked to be as held-out ones, and sampled without constraints.
+
+        It is the tile-pattern divergence from them (Lucas 2019), and the share that break a count rule, and the share
+        that repeat another one: losses of a generator and a critic do not tell how good either is.
+        """
+        count = min(len(levels), _SCORED)
+        random = torch.Generator().manual_seed(1)
+        sampling = self.Sampling(constrained=False)
+        found = []
+        for first in range(0, count, self.chunk):
+            told = asked.dense[first : min(first + self.chunk, count)]
+            latents = self.draw_latents(len(told), sampling, random).to(told.device)
+            logits = self.tile_logits(latents, told, sampling, random)
+            found.append(self.decode(logits, None, sampling, random))
+        made = np.concatenate(found)
+        reference = levels.cpu().numpy().astype(np.uint8)
+        broken = 1 - kept(self.spec.count_rules(), made, self.spec.tiles).mean()
+        repeated = 1 - len(np.unique(made.reshape(count, -1), axis=0)) / count
+        return pattern_divergence(made, reference) + float(broken) + float(repeated)
+
+    def _temperature(self, share: float) -> float:
+        """Returns the temperature of gradients, which falls geometrically in the first four fifths of training."""
+        first, last = self.config.first_temperature, self.config.last_temperature
+        return float(first * (last / first) ** min(1.0, share / 0.8))
+
+    def fake(self, asked: Asked, temperature: float, random: torch.Generator) -> Tensor:
+        """Returns generated levels for training, float32 (b, tiles, *shape), that gradients pass through."""
+        latents = self.draw_latents(len(asked), None, random).to(asked.dense.device)
+        return straight_through(self.tile_logits(latents, asked.dense, None, random), temperature, random)
+
+    def _critic(self, shown: Tensor, asked: Asked) -> Tensor:
+        scores: Tensor = cast("Critic", self.network.critic)(shown, asked.dense)
+        return scores
+
+    def _generator_loss(self, scores: Tensor) -> Tensor:
+        return -scores.mean() if self.config.objective == "wasserstein" else functional.softplus(-scores).mean()
+
+    # Sampling.
+
+    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray | Tensor:
+        """Samples levels; see `NeuralGenerator.generate`."""
+        if request.fixed is None:
+            latents = self.draw_latents(request.n, sampling, random).to(asked.dense.device)
+        else:
+            latents = self._around(request.fixed, asked, sampling, random)
+        logits = self.tile_logits(latents, asked.dense, sampling, random)
+        return self.decode(logits, request.fixed, sampling, random)
+
+    def from_latents(self, latents: Any, condition: Condition | None = None, **sampling: Any) -> NDArray[np.uint8]:
+        """Returns the levels that latents stand for: equal ones for equal latents.
+
+        Args:
+            latents: numbers (n, latent_size), of which normal ones give levels like the corpus's.
+            condition: what the levels are asked to be; see `Generator.sample`.
+            **sampling: options of `Sampling`. Levels are not drawn but the likeliest, whatever the temperature.
+
+        Returns:
+            uint8 (n, *shape).
+
+        Raises:
+            UserError: the latents, the condition or an option cannot be used.
+        """
+        given = np.asarray(latents, np.float32)
+        size = self.config.latent_size
+        if given.ndim != 2 or given.shape[1] != size or not len(given) or not np.isfinite(given).all():
+            raise UserError(f"Latents must be finite numbers of shape (n, {size}), n at least 1; got {given.shape}.")
+        options: Any = options_of(self.Sampling, {**sampling, "temperature": 0.0}, f"sampling option of {self.name}")
+        values, labels = self.spec.values(condition, len(given))
+        self.network.eval()
+        parts = []
+        with torch.no_grad():
+            for first in range(0, len(given), self.chunk):
+                part = slice(first, first + self.chunk)
+                asked = Asked.of(self.spec, values[part], labels[part], self.device)
+                chosen = torch.from_numpy(given[part]).to(self.device)
+                logits = self.tile_logits(chosen, asked.dense, options, None)
+                parts.append(self.decode(logits, None, options, torch.Generator().manual_seed(0)))
+        return np.concatenate(parts)
+
+    def _around(self, fixed: NDArray[np.int16], asked: Asked, sampling: Any, random: torch.Generator) -> Tensor:
+        """Returns latents whose levels agree with fixed tiles, int16 (n, *shape), as well as may be."""
+        n = len(fixed)
+        device = asked.dense.device
+        wanted = torch.from_numpy(fixed.astype(np.int64)).to(device)
+        told = asked.dense.repeat_interleave(_STARTS, dim=0)
+        starts = self.draw_latents(n * _STARTS, sampling, random).to(device)
+        logits = self.tile_logits(starts, told, sampling, None)
+        misfit = self._misfit(logits, wanted.repeat_interleave(_STARTS, dim=0)).view(n, _STARTS)
+        latents = starts.view(n, _STARTS, -1)[torch.arange(n, device=device), misfit.argmin(dim=1)]
+        if not sampling.fixed_steps:
+            return latents
+        # They keep their length, for nearly all normal vectors of many numbers are about as long.
+        length = latents.norm(dim=1, keepdim=True)
+        with torch.enable_grad():
+            moved = latents.clone().requires_grad_()
+            optimiser = torch.optim.Adam([moved], lr=_STEP)
+            for _ in range(sampling.fixed_steps):
+                optimiser.zero_grad()
+                logits = self.tile_logits(moved, asked.dense, sampling, None)
+                (moved.grad,) = torch.autograd.grad(self._misfit(logits, wanted).sum(), moved)
+                optimiser.step()
+                with torch.no_grad():
+                    moved.mul_(length / moved.norm(dim=1, keepdim=True).clamp_min(1e-6))
+        return moved.detach()
+
+    @staticmethod
+    def _misfit(logits: Tensor, wanted: Tensor) -> Tensor:
+        """Returns how unlikely fixed tiles are, float32 (n,): the sum over those cells of nats."""
+        return functional.cross_entropy(logits, wanted, ignore_index=-1, reduction="none").flatten(1).sum(dim=1)
+
+    def decode(
+        self, logits: Tensor, fixed: NDArray[np.int16] | None, sampling: Any, random: torch.Generator
+    ) -> NDArray[np.uint8]:
+        """Returns levels by their tiles' logits, float32 (n, tiles, *shape)."""
+        cells = logits.flatten(2).transpose(1, 2)
+        levels = decode_logits(cells, self.spec, random, sampling.temperature, fixed, sampling.constrained)
+        return levels.reshape(len(logits), *self.spec.shape)

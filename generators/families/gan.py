@@ -1,0 +1,140 @@
+"""A generative adversarial network for levels: DCGAN's form, trained as a Wasserstein GAN (Gulrajani 2017)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from envs import UserError
+from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, AdversarialSampling, coarse_sides
+
+
+@dataclass(frozen=True)
+class GanConfig(AdversarialConfig):
+    """The networks of a GAN, and how they are trained against each other.
+
+    Attributes:
+        hidden: how wide the dense layers before the generator's coarsest map are.
+        doublings: how often that map's sides are doubled; what then is beyond the level's shape is cut off.
+        latent_size: how many normal numbers a style is made from.
+        channels: of the generator's finest map; each coarser one has twice as many.
+        critic_channels: of the critic's first convolution; each further one has twice as many.
+        critic_features: of the critic's dense layers.
+        deviation: whether the critic is shown how much the levels of a batch differ (Karras 2018).
+        objective: wasserstein, with a penalty on slopes that are not 1 (Gulrajani 2017), or logistic, with one on
+            slopes at real levels (Mescheder 2018).
+        penalty: the weight of that penalty.
+        penalty_every: the critic's updates from one penalty to the next (Karras 2020).
+        critic_steps: the critic's updates from one of the generator to the next.
+        critic_rate: the critic's learning rate in multiples of the generator's (Heusel 2017).
+        first_temperature: of the softmax that gradients are taken of, at the beginning of a training.
+        last_temperature: the same from four fifths of it on.
+    """
+
+    hidden: int = 256
+    doublings: int = 1
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        super().check()
+        if self.hidden < 1:
+            raise UserError(f"hidden must be at least 1; got {self.hidden}.")
+        if not 0 <= self.doublings <= 5:
+            raise UserError(f"doublings must be from 0 to 5; got {self.doublings}.")
+
+
+@dataclass(frozen=True)
+class GanSampling(AdversarialSampling):
+    """How a GAN samples.
+
+    Attributes:
+        truncation: latents are drawn from the normal distribution within so many standard deviations (Brock 2019):
+            the fewer, the more alike and regular the levels; 0 gives one level; none draws from all of it.
+        temperature: of the draw of each tile; 0 takes the likeliest.
+        constrained: whether tiles are chosen so that levels keep the count rules of the corpus.
+        fixed_steps: the steps by which latents are changed until their levels agree with fixed tiles.
+    """
+
+    truncation: float | None = None
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        super().check()
+        if self.truncation is not None and not 0 <= self.truncation < math.inf:
+            raise UserError(f"truncation must be a finite number of at least 0, or none; got {self.truncation}.")
+
+
+class GanBody(nn.Module):
+    """From a latent to the logits of tiles: dense layers to a coarse map, then transposed convolutions (Radford 2016).
+
+    The coarse map's sides are the level's divided by 2 ** doublings, rounded up; the rest is cut off in the end.
+    """
+
+    def __init__(self, tiles: int, shape: tuple[int, ...], inputs: int, config: GanConfig) -> None:
+        super().__init__()
+        self.shape = shape
+        self.coarse, doublings = coarse_sides(shape, config.doublings)
+        widths = [config.channels * 2 ** (doublings - i) for i in range(doublings + 1)]
+        size = widths[0] * self.coarse[0] * self.coarse[1]
+        self.trunk = nn.Sequential(
+            nn.Linear(inputs, config.hidden),
+            nn.BatchNorm1d(config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, size),
+        )
+        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        for before, after in itertools.pairwise(widths):
+            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.tiles = nn.Conv2d(widths[-1], tiles, 3, padding=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Returns logits, float32 (b, tiles, height, width), for latents with conditions, float32 (b, inputs)."""
+        coarse = self.trunk(inputs).view(len(inputs), -1, *self.coarse)
+        logits: Tensor = self.tiles(self.body(coarse))
+        return logits[:, :, : self.shape[0], : self.shape[1]]
+
+
+class Gan(AdversarialGenerator):
+    """A conditional WGAN-GP with tiles by the straight-through Gumbel softmax; see the module's docstring."""
+
+    name = "gan"
+    title = "Generative adversarial network (WGAN-GP)"
+    paper = "Goodfellow 2014; Radford 2016; Gulrajani 2017; Jang 2017; Miyato 2018"
+    Config = GanConfig
+    Sampling = GanSampling
+    small = {"channels": 4, "hidden": 8, "latent_size": 8, "critic_channels": 4, "critic_features": 8}
+
+    def build(self) -> nn.Module:
+        """Returns the generator and its critic."""
+        config, spec = self.config, self.spec
+        network = nn.Module()
+        body = GanBody(len(spec.tiles), spec.shape, config.latent_size + spec.condition_size, config)
+        self.start_from_frequencies(body.tiles)
+        network.generator = body
+        network.critic = self.critic()
+        return network
+
+    def draw_latents(self, n: int, sampling: Any, random: torch.Generator) -> Tensor:
+        """Returns normal numbers, float32 (n, latent_size), within the truncation."""
+        size = (n, self.config.latent_size)
+        if sampling is None or sampling.truncation is None:
+            return torch.randn(size, generator=random)
+        # What lies outside is not thrown away and drawn again, but the distribution inverted within the bounds.
+        reach = math.erf(sampling.truncation / math.sqrt(2))
+        places = torch.rand(size, generator=random, dtype=torch.float64) * 2 - 1
+        drawn = torch.special.erfinv(places * reach) * math.sqrt(2)
+        return drawn.clamp(-sampling.truncation, sampling.truncation).float()
+
+    def tile_logits(self, latents: Tensor, condition: Tensor, sampling: Any, random: torch.Generator | None) -> Tensor:
+        """Returns logits; see `AdversarialGenerator.tile_logits`."""
+        logits: Tensor = cast(GanBody, self.network.generator)(torch.cat([latents, condition], dim=1))
+        return logits
+
+
+FAMILY = Gan

@@ -1,0 +1,521 @@
+"""The vector-quantised autoencoder: a level as a short sequence of codes, and a transformer that writes such sequences.
+
+In the first stage an encoder turns every patch of a level, which it sees with all others, into one code of a codebook,
+and a decoder turns the codes back into tiles (van den Oord 2017). Gradients pass the choice of a code straight through;
+codes follow the mean of what chose them; codes that hardly anything chooses begin anew at what some patch wants.
+In the second stage the autoencoder rests, and a causal transformer learns the sequences of codes, told the conditions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from envs import UserError
+from generators.decoding import decode_logits
+from generators.generator import FitOptions, Request, Scores, options_of
+from generators.neural import Asked, NeuralGenerator, Training, adamw, descend
+from generators.spec import Condition
+from generators.transformer import Positions, Transformer, check_width
+
+#: A code that is chosen less often than this share of an even share begins anew.
+_DEAD = 0.02
+
+#: The autoencoder sees so many levels at a time where it only reads or writes them.
+_PART = 512
+
+#: What a tile that was never seen in a patch of a code is taken to be seen.
+_UNSEEN = 0.01
+
+
+@dataclass(frozen=True)
+class Config:
+    """The network.
+
+    Attributes:
+        patch: a code stands for patch by patch tiles.
+        codes: how many there are in the codebook.
+        code_size: numbers that a code is looked up by.
+        width: of a patch inside the autoencoder.
+        depth: transformer blocks in the encoder, and in the decoder.
+        heads: of their attention.
+        commitment: what the distance of the encoder's vectors from their codes weighs in the loss.
+        code_decay: of the moving averages that codes follow.
+        prior_width: of a code inside the transformer that writes sequences.
+        prior_depth: its blocks.
+        prior_heads: the heads of its attention.
+        dropout: the share of codes that it is told wrongly while it learns, so that it can go on from its own slips.
+    """
+
+    patch: int = 2
+    codes: int = 256
+    code_size: int = 16
+    width: int = 96
+    depth: int = 1
+    heads: int = 4
+    commitment: float = 0.25
+    code_decay: float = 0.98
+    prior_width: int = 128
+    prior_depth: int = 3
+    prior_heads: int = 4
+    dropout: float = 0.0
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        for name in ("patch", "code_size", "width", "depth", "heads", "prior_width", "prior_depth", "prior_heads"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if self.codes < 2:
+            raise UserError(f"codes must be at least 2; got {self.codes}.")
+        for name in ("code_decay", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 0 and below 1; got {getattr(self, name)}.")
+        if not 0 <= self.commitment < math.inf:
+            raise UserError(f"commitment must be at least 0; got {self.commitment}.")
+        check_width(self.width, self.heads)
+        check_width(self.prior_width, self.prior_heads)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How levels are drawn.
+
+    Attributes:
+        temperature: of the codes.
+        top_p: codes are drawn from the likeliest that together have this probability (Holtzman 2020); 1 keeps all.
+        tile_temperature: of the tiles given all codes; 0 takes the likeliest.
+        constrained: whether the count rules of the levels are kept while tiles are drawn, see `decode_logits`; it is
+            no repair, for no level is made first and changed then.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    tile_temperature: float = 0.0
+    constrained: bool = True
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        if not 0 < self.temperature < math.inf:
+            raise UserError(f"temperature must be above 0; got {self.temperature}.")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p must be above 0 and at most 1; got {self.top_p}.")
+        if not 0 <= self.tile_temperature < math.inf:
+            raise UserError(f"tile_temperature must be at least 0; got {self.tile_temperature}.")
+
+
+class Codebook(nn.Module):
+    """Vectors that follow the means of what is nearest to them (van den Oord 2017, appendix A).
+
+    Args:
+        codes: how many vectors.
+        size: of each.
+        decay: of the moving averages.
+    """
+
+    vectors: Tensor
+    sums: Tensor
+    uses: Tensor
+    begun: Tensor
+
+    def __init__(self, codes: int, size: int, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("vectors", torch.randn(codes, size))
+        self.register_buffer("sums", self.vectors.clone())
+        self.register_buffer("uses", torch.ones(codes))
+        self.register_buffer("begun", torch.zeros((), dtype=torch.int64))
+
+    def nearest(self, wanted: Tensor) -> Tensor:
+        """Returns the number of the nearest code of each vector, int64 (m,) of float32 (m, size)."""
+        return (wanted @ self.vectors.T - self.vectors.square().sum(dim=1) / 2).argmax(dim=1)
+
+    @torch.no_grad()
+    def follow(self, wanted: Tensor, chosen: Tensor, random: torch.Generator) -> None:
+        """Moves the codes towards what chose them, and begins those anew that hardly anything chooses.
+
+        Args:
+            wanted: float32 (m, size).
+            chosen: int64 (m,), the nearest code of each.
+            random: which of `wanted` codes begin anew at.
+        """
+        codes = len(self.vectors)
+        if not self.begun:
+            # The first codes are what the encoder's first vectors are.
+            self.vectors.copy_(_some(wanted, codes, random))
+            self.sums.copy_(self.vectors)
+            self.uses.fill_(len(wanted) / codes)
+            self.begun.fill_(1)
+            chosen = self.nearest(wanted)
+        counts = torch.bincount(chosen, minlength=codes).to(wanted.dtype)
+        self.uses.lerp_(counts, 1 - self.decay)
+        self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, chosen, wanted), 1 - self.decay)
+        even = len(wanted) / codes
+        dead = self.uses < _DEAD * even
+        if dead.any():
+            self.sums[dead] = _some(wanted, int(dead.sum()), random) * even
+            self.uses[dead] = even
+        self.vectors.copy_(self.sums / self.uses.clamp(min=1e-6)[:, None])
+
+    def perplexity(self) -> Tensor:
+        """Returns how many codes are in use: as many as there were if all in use were used alike."""
+        shares = self.uses / self.uses.sum()
+        return (-(shares * shares.clamp(min=1e-12).log()).sum()).exp()
+
+
+class Autoencoder(nn.Module):
+    """Levels to codes, and codes to levels.
+
+    Args:
+        tiles: how many kinds of tiles there are.
+        shape: of a level.
+        config: the sizes.
+    """
+
+    def __init__(self, tiles: int, shape: tuple[int, ...], config: Config) -> None:
+        super().__init__()
+        self.tiles, self.shape, self.patch = tiles, shape, config.patch
+        self.grid = tuple(-(-size // config.patch) for size in shape)
+        inside = config.patch**2
+        # One tile more, for what is outside the level.
+        self.inward = nn.Linear(inside * (tiles + 1), config.width)
+        self.seen = Positions(self.grid, config.width)
+        self.encoder = Transformer(config.width, config.heads, 2 * config.width, config.depth, causal=False)
+        self.wanted = nn.Linear(config.width, config.code_size)
+        self.codebook = Codebook(config.codes, config.code_size, config.code_decay)
+        self.outward = nn.Linear(config.code_size, config.width)
+        self.placed = Positions(self.grid, config.width)
+        self.decoder = Transformer(config.width, config.heads, 2 * config.width, config.depth, causal=False)
+        self.logits = nn.Linear(config.width, inside * tiles)
+        self.register_buffer("places", torch.arange(int(np.prod(self.grid))))
+
+    def patches(self, levels: Tensor, outside: int) -> Tensor:
+        """Cuts levels, whole numbers (b, *shape), into patches (b, patches, patch * patch)."""
+        height, width = (size * self.patch for size in self.grid)
+        padding = (0, width - self.shape[1], 0, height - self.shape[0])
+        cells = functional.pad(levels, padding, value=outside)
+        cut = cells.unflatten(2, (-1, self.patch)).unflatten(1, (-1, self.patch))
+        return cut.transpose(2, 3).flatten(3).flatten(1, 2)
+
+    def joined(self, patches: Tensor) -> Tensor:
+        """Joins what is told of the cells of patches, (b, patches, patch * patch, k), to (b, cells, k)."""
+        rows, columns = self.grid
+        cells = patches.unflatten(1, (rows, columns)).unflatten(3, (self.patch, self.patch))
+        whole = cells.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        return whole[:, : self.shape[0], : self.shape[1]].flatten(1, 2)
+
+    def want(self, levels: Tensor) -> Tensor:
+        """Returns the vectors that patches want codes near to, float32 (b, patches, code_size)."""
+        cells = functional.one_hot(self.patches(levels, self.tiles), self.tiles + 1).flatten(2).float()
+        hidden = self.encoder(self.inward(cells) + self.seen(self.places))
+        # Vectors of one length on average: codes and what wants them cannot run away from each other.
+        return functional.layer_norm(self.wanted(hidden), (self.wanted.out_features,))
+
+    def codes(self, levels: Tensor) -> Tensor:
+        """Returns the codes of levels, int64 (b, patches)."""
+        wanted = self.want(levels)
+        return self.codebook.nearest(wanted.flatten(0, 1)).view(wanted.shape[:2])
+
+    def write(self, vectors: Tensor) -> Tensor:
+        """Returns logits (b, cells, tiles) of codes' vectors, float32 (b, patches, code_size)."""
+        hidden = self.decoder(self.outward(vectors) + self.placed(self.places))
+        return self.joined(self.logits(hidden).unflatten(2, (self.patch**2, self.tiles)))
+
+
+class Prior(nn.Module):
+    """A causal transformer over the codes of a level, row by row; the first token is what is asked.
+
+    Args:
+        codes: how many there are.
+        grid: the rows and columns of patches.
+        conditions: how long the vector of conditions is.
+        config: the sizes.
+    """
+
+    def __init__(self, codes: int, grid: tuple[int, ...], conditions: int, config: Config) -> None:
+        super().__init__()
+        self.codes, self.length = codes, int(np.prod(grid))
+        width = config.prior_width
+        self.asked = nn.Linear(conditions, width) if conditions else None
+        self.start = nn.Parameter(torch.zeros(width))
+        self.embedding = nn.Embedding(codes, width)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        self.positions = Positions(grid, width)
+        self.transformer = Transformer(width, config.prior_heads, 4 * width, config.prior_depth)
+        self.logits = nn.Linear(width, codes)
+
+    def first(self, dense: Tensor) -> Tensor:
+        """Returns the first token, float32 (b, 1, width)."""
+        told = self.start.expand(len(dense), -1)
+        return (told + self.asked(dense) if self.asked is not None else told)[:, None]
+
+    def forward(self, codes: Tensor, dense: Tensor) -> Tensor:
+        """Returns logits of every code, (b, patches, codes), each given those before it in `codes` (b, patches)."""
+        tokens = torch.cat([self.first(dense), self.embedding(codes[:, :-1])], dim=1)
+        # A token knows the place of the code that is to be written next.
+        return self.logits(self.transformer(tokens + self.positions(torch.arange(self.length, device=codes.device))))
+
+    def draw(self, dense: Tensor, hints: Tensor | None, sampling: Sampling, random: torch.Generator) -> Tensor:
+        """Writes codes, int64 (b, patches).
+
+        Args:
+            dense: float32 (b, conditions).
+            hints: what is added to the logits, float32 (b, patches, codes), or None.
+            sampling: how they are drawn.
+            random: the source of the draws.
+        """
+        past = self.transformer.past(len(dense), self.length)
+        token, found = self.first(dense), []
+        places = torch.arange(self.length, device=dense.device)
+        for place in range(self.length):
+            hidden = self.transformer(token + self.positions(places[place : place + 1]), past)
+            logits = self.logits(hidden[:, 0]) / sampling.temperature
+            if hints is not None:
+                logits = logits + hints[:, place]
+            shares = _likeliest(logits.softmax(dim=1), sampling.top_p).cpu()
+            found.append(torch.multinomial(shares, 1, generator=random).to(dense.device))
+            token = self.embedding(found[-1])
+        return torch.cat(found, dim=1)
+
+
+class Network(nn.Module):
+    """The autoencoder, the prior over its codes, and what tiles stand in the patches of each code."""
+
+    usual: Tensor
+
+    def __init__(self, tiles: int, shape: tuple[int, ...], conditions: int, config: Config) -> None:
+        super().__init__()
+        self.autoencoder = Autoencoder(tiles, shape, config)
+        self.prior = Prior(config.codes, self.autoencoder.grid, conditions, config)
+        # Logarithms of shares (codes, patch * patch, tiles).
+        even = torch.full((config.codes, config.patch**2, tiles), -math.log(tiles))
+        self.register_buffer("usual", even)
+
+
+class VectorQuantisedAutoencoder(NeuralGenerator):
+    """A vector-quantised autoencoder of levels, and a transformer over its codes."""
+
+    network: Network
+
+    name, title, paper = "vqvae", "Vector-quantised autoencoder", "van den Oord 2017"
+    Config = Config
+    Sampling = Sampling
+    keeps_fixed_tiles = "construction"
+    chunk = 512
+    stages = (0.35, 1.0)
+    small: ClassVar = {"codes": 16, "width": 16, "code_size": 4, "prior_width": 16, "prior_depth": 1}
+    defaults: ClassVar = {"batch": 64, "learning_rate": 2e-3, "ema": 0.99, "weight_decay": 0.01}
+
+    def build(self) -> nn.Module:
+        """Returns the network."""
+        return Network(len(self.spec.tiles), self.spec.shape, self.spec.condition_size, self.config)
+
+    def optimisers(self, options: FitOptions) -> dict[str, torch.optim.Optimizer]:
+        """Returns an optimiser for each stage."""
+        return {
+            "autoencoder": adamw(self.network.autoencoder, options),
+            "prior": adamw(self.network.prior, options),
+        }
+
+    def train_step(self, levels: Tensor, asked: Asked, training: Training) -> dict[str, Tensor]:
+        """Makes one update of the autoencoder in the first stage, of the prior in the second."""
+        if training.stage == 0:
+            loss, figures = self.loss(levels, asked, training.random)
+            descend(loss, training.optimisers["autoencoder"], training.options)
+        else:
+            loss, figures = self._prior_loss(levels, asked, training.random)
+            descend(loss, training.optimisers["prior"], training.options)
+        return {"loss": loss.detach(), **self._figures(), **figures}
+
+    def held_out_score(self, levels: Tensor, asked: Asked, training: Training) -> float:
+        """Returns the stage's own loss: nats of a tile given the codes, or of the codes per tile."""
+        random = torch.Generator().manual_seed(1)
+        total = 0.0
+        for first in range(0, len(levels), _PART):
+            part = levels[first : first + _PART]
+            told = Asked(asked.dense[first : first + _PART], asked.buckets[first : first + _PART])
+            loss = self.loss if training.stage == 0 else self._prior_loss
+            total += float(loss(part, told, random)[0]) * len(part)
+        return total / len(levels)
+
+    def stage_began(self, stage: int, levels: Tensor, training: Training) -> None:
+        """Counts which tiles stand in the patches of each code."""
+        model, tiles = self.network.autoencoder, len(self.spec.tiles)
+        counts = torch.full((*self.network.usual.shape[:2], tiles + 1), _UNSEEN, device=levels.device)
+        with torch.no_grad():
+            for first in range(0, len(levels), _PART):
+                part = levels[first : first + _PART]
+                cells = functional.one_hot(model.patches(part, tiles), tiles + 1).float()
+                counts.index_add_(0, model.codes(part).flatten(), cells.flatten(0, 1))
+            shares = counts[:, :, :tiles]
+            self.network.usual.copy_((shares / shares.sum(dim=2, keepdim=True)).log())
+
+    def loss(self, levels: Tensor, asked: Asked, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the autoencoder's loss per tile."""
+        model = self.network.autoencoder
+        wanted = model.want(levels)
+        flat = wanted.flatten(0, 1)
+        book = model.codebook
+        chosen = book.nearest(flat.detach())
+        if self.network.training:
+            book.follow(flat.detach(), chosen, random)
+            chosen = book.nearest(flat.detach())
+        vectors = book.vectors[chosen].view(wanted.shape)
+        logits = model.write(wanted + (vectors - wanted).detach())
+        rebuilt = functional.cross_entropy(logits.flatten(0, 1), levels.flatten())
+        commitment = (wanted - vectors).square().mean()
+        right = (logits.detach().argmax(dim=2) == levels.flatten(1)).float().mean()
+        figures = {"reconstruction": rebuilt.detach(), "commitment": commitment.detach(), "rebuilt_tiles": right}
+        return rebuilt + self.config.commitment * commitment, figures
+
+    def _prior_loss(self, levels: Tensor, asked: Asked, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the nats of the codes per tile."""
+        with torch.no_grad():
+            codes = self.network.autoencoder.codes(levels)
+        told = codes
+        if self.network.training and self.config.dropout:
+            wrong = torch.rand(codes.shape, generator=random).to(codes.device) < self.config.dropout
+            other = torch.randint(self.config.codes, codes.shape, generator=random).to(codes.device)
+            told = torch.where(wrong, other, codes)
+        nats = functional.cross_entropy(self.network.prior(told, asked.dense).flatten(0, 1), codes.flatten())
+        loss = nats * codes.shape[1] / self.spec.cells
+        return loss, {"code_nats": nats.detach()}
+
+    def _figures(self) -> dict[str, Tensor]:
+        return {"code_perplexity": self.network.autoencoder.codebook.perplexity()}
+
+    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray:
+        """Writes codes, with those preferred in whose patches the fixed tiles usually stand, and decodes them."""
+        hints = None
+        if request.fixed is not None:
+            hints = self._hints(torch.from_numpy(request.fixed.astype(np.int64)).to(self.device))
+        codes = self.network.prior.draw(asked.dense, hints, sampling, random)
+        return self._decode(codes, request.fixed, sampling, random)
+
+    def _hints(self, fixed: Tensor) -> Tensor:
+        """Returns how likely the fixed tiles of each patch are given each code: logarithms (n, patches, codes)."""
+        held = self.network.autoencoder.patches(fixed, -1)
+        usual = self.network.usual.permute(1, 2, 0)
+        hints = torch.zeros(*held.shape[:2], len(self.network.usual), device=fixed.device)
+        for cell in range(held.shape[2]):
+            tiles = held[:, :, cell]
+            hints += torch.where((tiles >= 0)[..., None], usual[cell][tiles.clamp(min=0)], 0.0)
+        return hints
+
+    def _decode(
+        self, codes: Tensor, fixed: NDArray | None, sampling: Any, random: torch.Generator
+    ) -> NDArray[np.uint8]:
+        model = self.network.autoencoder
+        logits = model.write(model.codebook.vectors[codes])
+        levels = decode_logits(logits, self.spec, random, sampling.tile_temperature, fixed, sampling.constrained)
+        return levels.reshape(-1, *self.spec.shape)
+
+    # Codes for other models and for searches.
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """The rows and columns of codes that a level has."""
+        return self.network.autoencoder.grid
+
+    def encode(self, levels: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Returns the codes of levels.
+
+        Args:
+            levels: uint8 (n, *shape).
+
+        Returns:
+            int64 (n, *code_shape), from 0 to config.codes - 1.
+
+        Raises:
+            UserError: the levels are not of the spec's shape or problem.
+        """
+        batch = torch.from_numpy(self.check_levels(levels).astype(np.int64))
+        self.network.eval()
+        with torch.no_grad():
+            codes = [self.network.autoencoder.codes(part.to(self.device)).cpu() for part in batch.split(_PART)]
+        return torch.cat(codes).view(-1, *self.code_shape).numpy()
+
+    def decode(self, codes: NDArray, fixed_tiles: Any = None, seed: int = 0, **sampling: Any) -> NDArray[np.uint8]:
+        """Returns the levels of codes.
+
+        Args:
+            codes: whole numbers (n, *code_shape).
+            fixed_tiles: as `sample` takes it.
+            seed: of the tiles' draws, where tile_temperature is above 0.
+            **sampling: options of `Sampling`; those of the codes' draws do nothing here.
+
+        Returns:
+            uint8 (n, *shape).
+
+        Raises:
+            UserError: the codes, a fixed tile or an option cannot be used.
+        """
+        given = np.asarray(codes)
+        sound = given.ndim == 3 and given.shape[1:] == self.code_shape and np.issubdtype(given.dtype, np.integer)
+        if not sound or (given.size and not 0 <= given.min() <= given.max() < self.config.codes):
+            raise UserError(
+                f"Codes must be whole numbers from 0 to {self.config.codes - 1} of shape (levels, "
+                f"{', '.join(map(str, self.code_shape))}); got {given.dtype} {given.shape}."
+            )
+        chosen = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        random = torch.Generator().manual_seed(seed)
+        fixed = self._fixed(fixed_tiles, len(given))
+        self.network.eval()
+        with torch.no_grad():
+            told = torch.from_numpy(given.reshape(len(given), -1).astype(np.int64)).to(self.device)
+            return self._decode(told, fixed, chosen, random)
+
+    def score(self, levels: NDArray[np.uint8], condition: Condition | None = None) -> Scores:
+        """Returns a bound on each level's nats per tile: those of its own codes, and of its tiles given them.
+
+        The level could come from other codes too, which would make it likelier.
+
+        Args:
+            levels: uint8 (n, *shape).
+            condition: what the model is told of them, as `sample` takes it.
+        """
+        batch = self.check_levels(levels)
+        values, labels = self.spec.values(condition, len(batch))
+        dense = Asked.of(self.spec, values, labels, self.device).dense
+        nats = []
+        self.network.eval()
+        with torch.no_grad():
+            for first in range(0, len(batch), _PART):
+                part = torch.from_numpy(batch[first : first + _PART].astype(np.int64)).to(self.device)
+                nats.append(self._bound(part, dense[first : first + _PART]))
+        found = torch.cat(nats).double().cpu().numpy() / self.spec.cells
+        return Scores(found, None, bound=True, note="a bound by the codes that the encoder chooses")
+
+    def _bound(self, levels: Tensor, dense: Tensor) -> Tensor:
+        """Returns the bound on the nats of whole levels, (b,)."""
+        model = self.network.autoencoder
+        codes = model.codes(levels)
+        wrong = functional.cross_entropy(self.network.prior(codes, dense).transpose(1, 2), codes, reduction="none")
+        logits = model.write(model.codebook.vectors[codes])
+        missed = functional.cross_entropy(logits.transpose(1, 2), levels.flatten(1), reduction="none")
+        return wrong.sum(dim=1) + missed.sum(dim=1)
+
+
+def _some(vectors: Tensor, count: int, random: torch.Generator) -> Tensor:
+    """Returns `count` of some vectors, drawn at random, each but slightly moved: no two alike."""
+    chosen = torch.randint(len(vectors), (count,), generator=random).to(vectors.device)
+    noise = torch.randn((count, vectors.shape[1]), generator=random).to(vectors.device)
+    return vectors[chosen] + 0.01 * noise
+
+
+def _likeliest(shares: Tensor, top_p: float) -> Tensor:
+    """Returns shares (b, k) with those set to 0 that are not among the likeliest that together have `top_p`."""
+    if top_p >= 1:
+        return shares
+    ordered, places = shares.sort(dim=1, descending=True)
+    ordered[ordered.cumsum(dim=1) - ordered >= top_p] = 0
+    return torch.zeros_like(shares).scatter_(1, places, ordered)
+
+
+FAMILY = VectorQuantisedAutoencoder
