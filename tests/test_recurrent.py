@@ -102,7 +102,7 @@ def test_conditions_are_followed():
     random = np.random.default_rng(0)
     levels = (random.random((500, 4, 5)) < random.random((500, 1, 1))).astype(np.uint8)
     corpus = corpus_of_levels("binary", levels)
-    generator = trained(corpus, 80)
+    generator = trained(corpus, 150)
     name = "regions"
     few, many = (generator.sample(200, seed=1, condition={name: value}) for value in (1, 6))
     column = corpus.problem.index(name)
