@@ -207,8 +207,7 @@ def keep_shares(logits: NDArray, temperature: float) -> NDArray[np.float32]:
     scaled = scaled / temperature
     for _ in range(_FITTINGS):
         found = scaled.softmax(dim=2).mean(dim=1).clamp(min=1e-12)
-        # Damped: changes of several tiles add up.
-        scaled += (0.8 * (wanted.log() - found.log()))[:, None]
+        scaled += (wanted.log() - found.log())[:, None]
     balanced: NDArray[np.float32] = scaled.numpy()
     return balanced
 

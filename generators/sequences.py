@@ -26,7 +26,7 @@ from generators.spec import LevelSpec
 Order = Literal["layers", "row", "column", "snake"]
 
 #: Tiles with less than this share of the training corpus's cells are things, in the order "layers".
-RARE = 0.1
+RARE = 0.05
 
 #: Counts below this are told to the network one by one.
 EXACT = 9

@@ -24,32 +24,43 @@ def check_width(width: int, heads: int) -> None:
 class KeyValues:
     """The keys and values that one block's attention has seen, for decoding token by token.
 
+    Room for them is made piece by piece: attention over a small part of much room is slow, as its rows lie far apart.
+
     Args:
         batch: how many sequences.
         heads: of the attention.
-        length: the most tokens of a sequence.
         size: of a head.
         device: where they are kept.
     """
 
-    def __init__(self, batch: int, heads: int, length: int, size: int, device: torch.device | str = "cpu") -> None:
-        self.keys = torch.empty(batch, heads, length, size, device=device)
-        self.values = torch.empty(batch, heads, length, size, device=device)
+    #: How many tokens room is made for at a time.
+    piece = 16
+
+    def __init__(self, batch: int, heads: int, size: int, device: torch.device | str = "cpu") -> None:
+        self.keys = torch.empty(batch, heads, 0, size, device=device)
+        self.values = torch.empty(batch, heads, 0, size, device=device)
         #: How many tokens have been seen.
         self.seen = 0
 
     def add(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Takes in those of the next tokens, float32 (batch, heads, new, size); returns all that have been seen."""
         last = self.seen + keys.shape[2]
+        if last > self.keys.shape[2]:
+            self.keys, self.values = self._wider(self.keys, last), self._wider(self.values, last)
         self.keys[:, :, self.seen : last] = keys
         self.values[:, :, self.seen : last] = values
         self.seen = last
         return self.keys[:, :, :last], self.values[:, :, :last]
 
+    def _wider(self, rows: Tensor, last: int) -> Tensor:
+        batch, heads, _, size = rows.shape
+        room = rows.new_empty(batch, heads, -(-last // self.piece) * self.piece, size)
+        room[:, :, : self.seen] = rows[:, :, : self.seen]
+        return room
+
     def choose(self, sequences: Tensor) -> None:
-        """Goes on with some of the sequences, int64 (batch,): each may be taken several times or not at all."""
-        self.keys[:, :, : self.seen] = self.keys[sequences, :, : self.seen]
-        self.values[:, :, : self.seen] = self.values[sequences, :, : self.seen]
+        """Goes on with some of the sequences, int64 (any number,): each may be taken several times or not at all."""
+        self.keys, self.values = self.keys[sequences], self.values[sequences]
 
 
 class Block(nn.Module):
@@ -123,11 +134,11 @@ class Transformer(nn.Module):
         normal: Tensor = self.norm(tokens)
         return normal
 
-    def past(self, batch: int, length: int) -> list[KeyValues]:
-        """Returns an empty past for each block, for so many sequences of at most so many tokens."""
+    def past(self, batch: int) -> list[KeyValues]:
+        """Returns an empty past for each block, for so many sequences."""
         device = self.norm.weight.device
         size = self.width // self.heads
-        return [KeyValues(batch, self.heads, length, size, device) for _ in self.blocks]
+        return [KeyValues(batch, self.heads, size, device) for _ in self.blocks]
 
 
 class Positions(nn.Module):

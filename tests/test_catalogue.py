@@ -11,13 +11,14 @@ import envs
 from envs.problem import Metric
 from experiments import catalogue
 from experiments.run import main
+from generators.suite import all_families
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def test_every_problem_and_representation_has_a_line():
     text = catalogue.tables()
-    for name in (*envs.all_problems(), *envs.all_representations()):
+    for name in (*envs.all_problems(), *envs.all_representations(), *all_families()):
         assert text.count(f"| {name} |") == 1
 
 
@@ -59,6 +60,19 @@ def test_what_the_page_of_games_says_is_true(problem):
     page = (README.parent / "docs" / "games.md").read_text(encoding="utf-8")
     if f"## {problem.name}\n" in page:
         assert catalogue.chapter(problem) in page, "make readme brings the page up to date"
+
+
+@pytest.mark.parametrize("family", all_families().values(), ids=lambda family: family.name)
+def test_what_the_page_of_generators_says_is_true(family):
+    page = (README.parent / "docs" / "generators.md").read_text(encoding="utf-8")
+    assert catalogue.family_chapter(family) in page, "make readme brings the page up to date"
+
+
+def test_settings_are_explained():
+    for family in all_families().values():
+        for options in (family.Config, family.Sampling):
+            for line in catalogue.settings(options, "--model").splitlines()[2:]:
+                assert len(line.split("|")[3].strip()) > 10, line
 
 
 def test_targets_in_words():

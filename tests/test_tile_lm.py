@@ -16,7 +16,7 @@ from envs.counts import kept
 from generators.constraints import CountTable
 from generators.corpus import Corpus, CorpusOptions, Part, corpus_of_levels
 from generators.deciding import Beams, Counting, likely
-from generators.families.tile_lm import TileLM, TileLMConfig, constant_tiles
+from generators.families.tile_lm import TileLM, TileLMConfig, _Writing, constant_tiles
 from generators.generator import FitOptions
 from generators.muon import Muon, orthogonal
 from generators.neural import Asked
@@ -206,31 +206,45 @@ def test_a_token_does_not_see_what_comes_after(fitted, corpus):
     assert torch.allclose(before[:, : number - 1], after[:, : number - 1], atol=1e-5)
 
 
-def test_decoding_with_a_cache_equals_the_whole_at_once(fitted):
+def test_decoding_with_a_cache_equals_the_whole_at_once(fitted, monkeypatch):
     # The log-probabilities while writing, summed, are what scoring says of the level that was written.
-    scores = []
-    original = torch.multinomial
+    summed = {}
+    original = _Writing._decide
 
-    def spy(chances, *arguments, **options):
-        drawn = original(chances, *arguments, **options)
-        scores.append(chances.gather(1, drawn)[:, 0].log())
-        return drawn
+    def spy(writing):
+        places = getattr(writing, "places", torch.arange(len(writing.turn)))
+        real = writing.turn < writing.sequence.passes
+        original(writing)
+        for place, score in zip(places[real].tolist(), drawn.pop()[real].tolist(), strict=True):
+            summed[place] = summed.get(place, 0.0) + score
+
+    def choose(writing, sequences):
+        writing.places = getattr(writing, "places", torch.arange(len(writing.turn)))[sequences]
+        chosen(writing, sequences)
+
+    drawn = []
+    multinomial, chosen = torch.multinomial, _Writing._choose
+
+    def draw(chances, *arguments, **options):
+        symbols = multinomial(chances, *arguments, **options)
+        drawn.append(chances.gather(1, symbols)[:, 0].log())
+        return symbols
 
     asked = {"sol-length": np.linspace(5, 25, 8)}
-    torch.multinomial = spy
-    try:
-        levels = fitted.sample(8, seed=2, condition=asked, constrained=False)
-    finally:
-        torch.multinomial = original
-    written = -torch.stack(scores).sum(dim=0)
-    assert fitted.score(levels, asked).nats * 25 == pytest.approx(written.numpy(), abs=1e-3)
+    monkeypatch.setattr(_Writing, "_decide", spy)
+    monkeypatch.setattr(_Writing, "_choose", choose)
+    monkeypatch.setattr(torch, "multinomial", draw)
+    levels = fitted.sample(8, seed=2, condition=asked, constrained=False)
+    monkeypatch.undo()
+    written = [-summed[place] for place in range(8)]
+    assert fitted.score(levels, asked).nats * 25 == pytest.approx(written, abs=1e-3)
 
 
 def test_transformer_with_a_past():
     torch.manual_seed(0)
     network = Transformer(16, 2, 32, 3)
     tokens = torch.randn(2, 7, 16)
-    past = network.past(2, 7)
+    past = network.past(2)
     pieces = [network(tokens[:, :3], past)] + [network(tokens[:, i : i + 1], past) for i in range(3, 7)]
     assert torch.allclose(torch.cat(pieces, dim=1), network(tokens), atol=1e-5)
     both = Transformer(16, 2, 32, 1, causal=False)

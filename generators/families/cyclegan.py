@@ -38,7 +38,7 @@ _PENALTY_EVERY = 2
 
 
 @dataclass(frozen=True)
-class Config:
+class CycleGanConfig:
     """The source, the networks and what they are trained for.
 
     Attributes:
@@ -96,7 +96,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class CycleGanSampling:
     """How levels are translated.
 
     Attributes:
@@ -126,8 +126,8 @@ class CycleGan(NeuralGenerator):
     name = "cyclegan"
     title = "CycleGAN between two problems"
     paper = "Zhu 2017"
-    Config = Config
-    Sampling = Sampling
+    Config = CycleGanConfig
+    Sampling = CycleGanSampling
     keeps_fixed_tiles = "construction"
     small = {"source_levels": 40, "width": 8, "blocks": 1, "mixed": 8, "critic_channels": 4, "critic_features": 8}
     defaults = {
@@ -168,6 +168,11 @@ class CycleGan(NeuralGenerator):
         allowed = torch.from_numpy(allowed_tiles(self.source, target))
         network.register_buffer("allowed", allowed, persistent=False)
         return network
+
+    @property
+    def _networks(self) -> Any:
+        """The network, whose parts `build` names."""
+        return self.network
 
     # Training.
 
@@ -217,14 +222,14 @@ class CycleGan(NeuralGenerator):
         fit = super().fit(target, options, folder, report, resume)
         if self.config.source_kind != "constructed":
             chosen = np.random.default_rng(0).choice(len(source.train), _KEPT, replace=len(source.train) < _KEPT)
-            self.network.kept.copy_(torch.from_numpy(source.train.levels[chosen]))
+            self._networks.kept.copy_(torch.from_numpy(source.train.levels[chosen]))
         self.facts["source"] = source.record()
         self.facts["corpus_card"] = [*target.card(), "", "Translated from:", "", *source.card()]
         return fit
 
     def optimisers(self, options: FitOptions) -> dict[str, torch.optim.Optimizer]:
         """Returns the translators' and the critics' optimisers."""
-        network = self.network
+        network = self._networks
         parts = {
             "translators": nn.ModuleList([network.there, network.back]),
             "critics": nn.ModuleList([network.target_critic, network.source_critic]),
@@ -233,7 +238,7 @@ class CycleGan(NeuralGenerator):
 
     def loss(self, levels: Tensor, asked: Asked, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the translators' loss against the critics as they are, on as many levels of the source."""
-        config, network = self.config, self.network
+        config, network = self.config, self._networks
         source = self._draw_sources(len(levels), random).to(levels.device)
         real, theirs = one_hot(levels, len(self.spec.tiles)), one_hot(source, len(self.source.tiles))
         none = asked.dense[:, :0]
@@ -251,12 +256,12 @@ class CycleGan(NeuralGenerator):
 
     def _misplaced(self, logits: Tensor, source: Tensor) -> Tensor:
         """Returns how unlikely translations are to keep the layout, nats per cell."""
-        allowed = self.network.allowed[source].movedim(-1, 1)
+        allowed = self._networks.allowed[source].movedim(-1, 1)
         return -logits.log_softmax(dim=1).masked_fill(~allowed, -math.inf).logsumexp(dim=1).mean()
 
     def train_step(self, levels: Tensor, asked: Asked, training: Training) -> dict[str, Tensor]:
         """Updates the critics, and at every `critic_steps`th step the translators."""
-        config, network, random = self.config, self.network, training.random
+        config, network, random = self.config, self._networks, training.random
         source = self._draw_sources(len(levels), random).to(levels.device)
         real, theirs = one_hot(levels, len(self.spec.tiles)), one_hot(source, len(self.source.tiles))
         with torch.no_grad():
@@ -293,9 +298,9 @@ class CycleGan(NeuralGenerator):
         """
         source = self._held_out.to(levels.device)
         told = asked.dense[torch.arange(len(source)) % len(levels)]
-        chosen = self.network.there(one_hot(source, len(self.source.tiles)), told).argmax(dim=1)
-        again = self.network.back(one_hot(chosen, len(self.spec.tiles)), told[:, :0]).argmax(dim=1)
-        kept = self.network.allowed[source, chosen].float().mean()
+        chosen = self._networks.there(one_hot(source, len(self.source.tiles)), told).argmax(dim=1)
+        again = self._networks.back(one_hot(chosen, len(self.spec.tiles)), told[:, :0]).argmax(dim=1)
+        kept = self._networks.allowed[source, chosen].float().mean()
         divergence = pattern_divergence(chosen.cpu().numpy().astype(np.uint8), levels.cpu().numpy().astype(np.uint8))
         return divergence + float((again != source).float().mean()) + 1 - float(kept)
 
@@ -347,14 +352,14 @@ class CycleGan(NeuralGenerator):
             UserError: the levels or the temperature cannot be used.
         """
         batch = self._checked(levels, self.spec.task())
-        options = Sampling(temperature, False)
+        options = CycleGanSampling(temperature, False)
         options.check()
         random = torch.Generator().manual_seed(seed)
 
         def part(first: int, last: int) -> NDArray[np.uint8]:
             shown = torch.from_numpy(batch[first:last].astype(np.int64)).to(self.device)
             none = torch.zeros(len(shown), 0, device=self.device)
-            return self._decoded(self.network.back(one_hot(shown, len(self.spec.tiles)), none), None, options, random)
+            return self._decoded(self._networks.back(one_hot(shown, len(self.spec.tiles)), none), None, options, random)
 
         return self._in_parts(len(batch), part)
 
@@ -371,11 +376,11 @@ class CycleGan(NeuralGenerator):
 
     def _logits(self, source: NDArray[np.uint8], asked: Tensor) -> Tensor:
         shown = torch.from_numpy(source.astype(np.int64)).to(self.device)
-        logits: Tensor = self.network.there(one_hot(shown, len(self.source.tiles)), asked)
+        logits: Tensor = self._networks.there(one_hot(shown, len(self.source.tiles)), asked)
         return logits
 
     def _decoded(
-        self, logits: Tensor, fixed: NDArray[np.int16] | None, sampling: Sampling, random: torch.Generator
+        self, logits: Tensor, fixed: NDArray[np.int16] | None, sampling: CycleGanSampling, random: torch.Generator
     ) -> NDArray[np.uint8]:
         cells = logits.flatten(2).transpose(1, 2)
         levels = decode_logits(cells, self.spec, random, sampling.temperature, fixed, sampling.constrained)
@@ -384,13 +389,13 @@ class CycleGan(NeuralGenerator):
     def source_levels(self, n: int, seed: int) -> NDArray[np.uint8]:
         """Returns levels of the source to translate, uint8 (n, *shape): constructed, or drawn from those kept."""
         if self.config.source_kind == "constructed":
-            seeds = np.random.SeedSequence([seed, 77]).generate_state(n, np.uint64)
+            seeds = np.random.SeedSequence([seed, 77]).generate_state(n, np.uint64).astype(np.uint64, copy=False)
             return self.source.construct(seeds, self.spec.shape)
-        kept: NDArray[np.uint8] = self.network.kept.cpu().numpy()
+        kept: NDArray[np.uint8] = self._networks.kept.cpu().numpy()
         return kept[np.random.default_rng([seed, 77]).integers(len(kept), size=n)]
 
     def generate(
-        self, request: Request, asked: Asked, sampling: Sampling, random: torch.Generator
+        self, request: Request, asked: Asked, sampling: CycleGanSampling, random: torch.Generator
     ) -> NDArray[np.uint8]:
         """Translates levels of the source; see `NeuralGenerator.generate`."""
         if request.fixed is None:
@@ -406,7 +411,10 @@ class CycleGan(NeuralGenerator):
 
     def card(self) -> str:
         """Returns the text of the model's card; see `Generator.card`."""
-        return super().card() + f"Levels are translated from {self.source.name}.\n"
+        lines = [f"Levels are translated from {self.source.name}."]
+        if self.config.source_kind != "constructed":
+            lines.append(f"The model holds {_KEPT} of the source's levels to sample from; their licence goes with it.")
+        return super().card() + "\n".join(lines) + "\n"
 
 
 FAMILY = CycleGan

@@ -45,7 +45,7 @@ def _diffusers() -> Any:
 
 
 @dataclass(frozen=True)
-class Config:
+class DiffusionConfig:
     """The denoiser and the noise.
 
     Attributes:
@@ -99,7 +99,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class DiffusionSampling:
     """How noise is taken away.
 
     Attributes:
@@ -117,7 +117,7 @@ class Sampling:
     method: Literal["ddim", "ddpm"] = "ddim"
     eta: float = 0.0
     guidance: float = 1.0
-    resamplings: int = 1
+    resamplings: int = 3
     constrained: bool = True
 
     def check(self) -> None:
@@ -146,7 +146,7 @@ class Denoiser(nn.Module):
         config: the network's form.
     """
 
-    def __init__(self, tiles: int, shape: tuple[int, ...], asked: int, config: Config) -> None:
+    def __init__(self, tiles: int, shape: tuple[int, ...], asked: int, config: DiffusionConfig) -> None:
         super().__init__()
         self.shape, self.config = shape, config
         self.patch = config.patch or _fitting_patch(shape)
@@ -158,10 +158,11 @@ class Denoiser(nn.Module):
         place[0, : shape[0], : shape[1]] = 1
         place[1] = torch.tensor([2 * i / shape[0] - 1 for i in range(height)])[:, None]
         place[2] = torch.tensor([2 * i / shape[1] - 1 for i in range(width)])
+        self.place: Tensor
         self.register_buffer("place", place, persistent=False)
         seen = tiles * (2 if config.self_conditioning else 1) + 1 + len(place)
         coarse = ("AttnDownBlock2D", "AttnUpBlock2D") if config.attention else ("DownBlock2D", "UpBlock2D")
-        self.unet = _diffusers().UNet2DModel(
+        self.unet: Any = _diffusers().UNet2DModel(
             in_channels=seen * self.patch**2,
             out_channels=tiles * self.patch**2,
             block_out_channels=config.channels,
@@ -177,7 +178,7 @@ class Denoiser(nn.Module):
         )
         embedded = 4 * config.channels[0]
         #: What is asked for is added to the embedding of the noise level.
-        self.condition = (
+        self.condition: nn.Module | None = (
             nn.Sequential(nn.Linear(asked, embedded), nn.SiLU(), nn.Linear(embedded, embedded)) if asked else None
         )
 
@@ -201,9 +202,8 @@ class Denoiser(nn.Module):
             parts.append(torch.zeros_like(noisy) if before is None else before)
         seen = functional.pad(torch.cat(parts, dim=1), (0, self.padding[1], 0, self.padding[0]))
         seen = torch.cat([seen, self.place.expand(len(seen), -1, -1, -1)], dim=1)
-        found = self.unet(
-            functional.pixel_unshuffle(seen, self.patch), times, class_labels=self.condition(asked)
-        ).sample
+        told = None if self.condition is None else self.condition(asked)
+        found = self.unet(functional.pixel_unshuffle(seen, self.patch), times, class_labels=told).sample
         return functional.pixel_shuffle(found, self.patch)[..., : self.shape[0], : self.shape[1]]
 
 
@@ -230,8 +230,8 @@ class DiffusionGenerator(NeuralGenerator):
     name = "diffusion"
     title = "Diffusion on one-hot tiles"
     paper = "Ho 2020"
-    Config = Config
-    Sampling = Sampling
+    Config = DiffusionConfig
+    Sampling = DiffusionSampling
     keeps_fixed_tiles = "construction"
     small = {"channels": (8, 16), "noise_levels": 50}
     defaults = {"batch": 16, "learning_rate": 2e-3, "warm_up": 100, "ema": 0.995}
@@ -330,7 +330,7 @@ class DiffusionGenerator(NeuralGenerator):
         divisor = {"epsilon": ratio, "v_prediction": ratio + 1}.get(self.config.prediction, torch.ones_like(ratio))
         return least / divisor.clamp(min=1e-8)
 
-    def generate(self, request: Request, asked: Asked, sampling: Sampling, random: torch.Generator) -> NDArray:
+    def generate(self, request: Request, asked: Asked, sampling: DiffusionSampling, random: torch.Generator) -> NDArray:
         """Samples levels; see `NeuralGenerator.generate`."""
         times, scheduler = self.respaced(sampling)
         shares = self.kept_signal[times].to(self.device)
@@ -375,7 +375,7 @@ class DiffusionGenerator(NeuralGenerator):
         untold = self.network(noisy, times, asked.nothing().dense, known, before)
         return untold + guidance * (told - untold)
 
-    def respaced(self, sampling: Sampling) -> tuple[list[int], Any]:
+    def respaced(self, sampling: DiffusionSampling) -> tuple[list[int], Any]:
         """Returns the noise levels that are sampled at, rising, and a scheduler of these alone.
 
         The scheduler's own choice of time steps is exact only where their number divides that of the noise levels.

@@ -39,6 +39,9 @@ from generators.sequences import Decisions, TileSequence, paths_of
 from generators.spec import Condition, LevelSpec
 from generators.transformer import Positions, Transformer, check_width
 
+#: Where a smaller share of a batch has more to decide, it goes on without the rest.
+_ALONE = 0.8
+
 
 @dataclass(frozen=True)
 class TileLMConfig:
@@ -405,32 +408,43 @@ class _Writing:
         self.turn = torch.full((batch,), -1, device=device)
         self.undecided = torch.zeros(batch, len(sequence.cells), dtype=torch.bool, device=device)
         self.ranks = torch.arange(len(sequence.cells), device=device)
-        self.past = network.transformer.past(batch, len(network.asked) + sequence.passes * len(sequence.cells))
+        self.past = network.transformer.past(batch)
         if network.asked:
             network.transformer(network.prefix(buckets), self.past)
 
     def levels(self) -> Tensor:
         """Writes the levels to their end, int64 (n, height, width)."""
         sequence = self.sequence
-        while self._begin_passes():
+        rows = torch.arange(len(self.turn), device=self.turn.device)
+        done = torch.zeros(len(rows), sequence.total, dtype=torch.long, device=rows.device)
+        while True:
+            self._begin_passes()
+            going = self.turn < sequence.passes
+            if not going.any():
+                break
+            # Some levels have more to decide than others: where many are done, the others go on alone.
+            if self.beams is None and int(going.sum()) < _ALONE * len(rows):
+                done[rows[~going]] = self._symbols(sequence.passes - 1)[~going]
+                rows = rows[going]
+                self._choose(torch.nonzero(going)[:, 0])
             self._decide()
-        symbols = self._symbols(sequence.passes - 1)
+        done[rows] = self._symbols(sequence.passes - 1)
         if self.beams is not None:
-            symbols = symbols[self.beams.best()]
-        return sequence.symbol_tile[symbols].view(-1, *sequence.shape)
+            done = done[self.beams.best()]
+        return sequence.symbol_tile[done].view(-1, *sequence.shape)
 
     def _symbols(self, turn: int) -> Tensor:
         """Returns the symbols of all cells in a pass, int64 (b, cells); what is written to them is known."""
         total = self.sequence.total
         return self.known[:, turn * total : (turn + 1) * total]
 
-    def _begin_passes(self) -> bool:
-        """Takes levels that are through with a pass to the next one; returns whether any has more to decide."""
+    def _begin_passes(self) -> None:
+        """Takes levels that are through with a pass to the next one that has anything to decide."""
         sequence = self.sequence
         while True:
             through = ~self.undecided.any(dim=1) & (self.turn < sequence.passes)
             if not through.any():
-                return bool((self.turn < sequence.passes).any())
+                return
             self.turn = self.turn + through.long()
             for turn in range(sequence.passes):
                 rows = torch.nonzero(through & (self.turn == turn))[:, 0]
