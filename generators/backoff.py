@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from envs import UserError
 from generators.counting import CountingGenerator, nats_per_tile
 from generators.generator import Request, Scores
-from generators.sequence import FreeDecoding, Writer
 from generators.spec import Condition, LevelSpec
+from generators.writing import FreeDecoding, Writer
 
 #: Contexts are numbered exactly, by whole numbers below this.
 _MOST_CONTEXTS = 2**63

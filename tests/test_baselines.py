@@ -15,8 +15,8 @@ from envs import UserError
 from envs.counts import kept
 from generators.corpus import CorpusOptions, corpus_of_levels, load_corpus
 from generators.generator import FitOptions, Request
-from generators.sequence import Decoding, FreeDecoding, Writer, cell_order, draw_tiles
 from generators.suite import load_generator, make_generator
+from generators.writing import Decoding, FreeDecoding, Writer, cell_order, draw_tiles
 
 SMB = Path(__file__).parent.parent.parent / "shared" / "data" / "TheVGLC" / "Super Mario Bros"
 COUNTED = ("commonest", "copy_left", "ngram", "markov")

@@ -85,7 +85,7 @@ def test_a_tile_depends_on_all_before_it_in_reach_and_no_other(columns):
 @pytest.mark.parametrize(("layers", "reach"), [(1, 1), (3, 2)])
 def test_sampling_goes_by_the_scores_of_one_pass(columns, layers, reach, monkeypatch):
     """At each cell the writer is given what one pass over the finished level says there."""
-    from generators.sequence import Writer
+    from generators.writing import Writer
 
     generator = trained(columns, 5, layers=layers, reach=reach)
     given = {}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from envs import UserError
 from generators.backoff import BackoffGenerator, longest_context
-from generators.sequence import Order, cell_order
+from generators.writing import Order, cell_order
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch.nn import functional
 from envs import UserError
 from generators.generator import Request, Scores
 from generators.neural import Asked, NeuralGenerator
-from generators.sequence import Decoding, Writer
 from generators.spec import Condition
+from generators.writing import Decoding, Writer
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Config:
         dropout: the share of a layer's outputs that is left out in training.
     """
 
-    width: int = 40
+    width: int = 32
     layers: int = 5
     reach: int = 2
     dropout: float = 0.0

@@ -14,8 +14,8 @@ from torch.nn import functional
 from envs import UserError
 from generators.generator import Request, Scores
 from generators.neural import Asked, NeuralGenerator
-from generators.sequence import Decoding, Order, Writer, cell_order
 from generators.spec import Condition
+from generators.writing import Decoding, Order, Writer, cell_order
 
 
 @dataclass(frozen=True)
