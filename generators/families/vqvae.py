@@ -270,7 +270,7 @@ class Prior(nn.Module):
             sampling: how they are drawn.
             random: the source of the draws.
         """
-        past = self.transformer.past(len(dense), self.length)
+        past = self.transformer.past(len(dense))
         token, found = self.first(dense), []
         places = torch.arange(self.length, device=dense.device)
         for place in range(self.length):
