@@ -16,11 +16,11 @@ from envs.counts import kept
 from generators.constraints import CountTable
 from generators.corpus import Corpus, CorpusOptions, Part, corpus_of_levels
 from generators.deciding import Beams, Counting, likely
+from generators.decisions import TileSequence, paths_of
 from generators.families.tile_lm import TileLM, TileLMConfig, _Writing, constant_tiles
 from generators.generator import FitOptions
 from generators.muon import Muon, orthogonal
 from generators.neural import Asked
-from generators.sequences import TileSequence, paths_of, visiting_order
 from generators.spec import LevelSpec
 from generators.transformer import Transformer
 
@@ -54,18 +54,6 @@ def fitted(request, corpus):
 
 
 # Sequences.
-
-
-@given(st.sampled_from(ORDERS), st.integers(1, 5), st.integers(1, 5))
-def test_orders_visit_every_cell_once(order, height, width):
-    cells = visiting_order(order, (height, width))
-    assert sorted(cells.tolist()) == list(range(height * width))
-
-
-def test_orders_by_hand():
-    assert visiting_order("row", (2, 3)).tolist() == [0, 1, 2, 3, 4, 5]
-    assert visiting_order("column", (2, 3)).tolist() == [0, 3, 1, 4, 2, 5]
-    assert visiting_order("snake", (2, 3)).tolist() == [0, 3, 4, 1, 2, 5]
 
 
 def test_things_are_what_rules_count_and_what_is_rare(corpus):

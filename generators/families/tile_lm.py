@@ -32,10 +32,10 @@ from envs.symmetries import SYMMETRIES, usable
 from generators.constraints import CountTable
 from generators.corpus import Corpus
 from generators.deciding import NEVER, Beams, Counting, likely, pick
+from generators.decisions import Decisions, TileSequence, paths_of
 from generators.generator import Fit, FitOptions, Report, Request, Scores
 from generators.muon import Muon
 from generators.neural import Asked, NeuralGenerator, Training, adamw
-from generators.sequences import Decisions, TileSequence, paths_of
 from generators.spec import Condition, LevelSpec
 from generators.transformer import Positions, Transformer, check_width
 
@@ -53,8 +53,8 @@ class TileLMConfig:
         heads: of the attention.
         expansion: the perceptrons are so many times as wide as a token.
         radius: a token sees what is known of the cells up to so far around the one that it decides.
-        order: layers decides the whole layout row by row and then the things that stand in it; row, column and snake
-            (down one column and up the next) decide one tile after another.
+        order: layers decides the whole layout row by row and then the things that stand in it; row, column (each from
+            the bottom up) and snake (up one column and down the next) decide one tile after another.
     """
 
     width: int = 128

@@ -22,6 +22,7 @@ from torch.nn.functional import one_hot
 
 from envs.problem import Shape
 from generators.spec import LevelSpec
+from generators.writing import cell_order
 
 Order = Literal["layers", "row", "column", "snake"]
 
@@ -30,25 +31,6 @@ RARE = 0.05
 
 #: Counts below this are told to the network one by one.
 EXACT = 9
-
-
-def visiting_order(order: Order, shape: Shape) -> NDArray[np.int64]:
-    """Returns the cells of a level, numbered in reading order, in the order in which they are decided.
-
-    Args:
-        order: row by row and column by column from the upper left; snake goes down one column and up the next
-            (Summerville 2016); layers goes row by row in both passes.
-        shape: the (height, width).
-
-    Returns:
-        int64 (height * width,).
-    """
-    cells = np.arange(shape[0] * shape[1]).reshape(shape)
-    if order in ("column", "snake"):
-        cells = cells.T.copy()
-        if order == "snake":
-            cells[1::2] = cells[1::2, ::-1]
-    return cells.reshape(-1)
 
 
 def paths_of(spec: LevelSpec, order: Order) -> tuple[tuple[int, ...], ...]:
@@ -114,7 +96,7 @@ class TileSequence(nn.Module):
     Args:
         shape: the (height, width) of levels.
         paths: see `paths_of`.
-        order: see `visiting_order`.
+        order: row, column and snake as in `generators.writing.cell_order`; layers goes row by row in every pass.
         constant: int64 (height * width,), the tile of constant cells, -1 in all others.
         radius: how far around its cell a decision sees the symbols that are known.
     """
@@ -151,7 +133,7 @@ class TileSequence(nn.Module):
             goes_on[list(path[:-1])] = True
             for before, symbol in zip((-1, *path), path, strict=False):
                 choices[1 + before, symbol] = True
-        visited = visiting_order(order, shape)
+        visited = cell_order(shape, "row" if order == "layers" else order)
         cells = visited[constant[visited] < 0]
         tables = {
             "cells": cells,
