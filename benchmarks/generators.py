@@ -3,8 +3,8 @@ r"""What each family of generators reaches on a corpus, trained for the same tim
 python -m benchmarks.generators --minutes 2
 python -m benchmarks.generators --problems sokoban --families tile_lm masked_lm --minutes 40 --samples 1000 \
     --corpus boxoban ../shared/data/boxoban-levels/unfiltered --out runs/benchmark-boxoban
-python -m benchmarks.generators --problems smb --families tile_lm ngram copy_left commonest --minutes 15 \
-    --corpus vglc "../shared/data/TheVGLC/Super Mario Bros" --test 0.2 --out runs/benchmark-vglc
+python -m benchmarks.generators --problems smb --families tile_lm markov ngram copy_left commonest --minutes 15 \
+    --corpus vglc "../shared/data/TheVGLC/Super Mario Bros" --test 0.2 --model order column --out runs/benchmark-vglc
 
 Every pair of problem and family is trained once, saved below --out and judged on its own samples, raw; the corpus's own
 test levels and random start levels are judged beside them. What is there already is not done again, so that the command
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from generators.corpus import Corpus, load_corpus
 from generators.generator import FitOptions, Generator
 from generators.judging.judgement import Judgement, Yardstick, judge
 from generators.judging.likelihood import measure_likelihood
-from generators.suite import all_families, load_generator, make_generator
+from generators.suite import all_families, get_family, load_generator, make_generator
 
 #: What the table shows of a judgement, by the names of `Judgement.figures`, as shares in percent.
 SHARES = ("playable", "novel", "unique", "all three", "restricted diversity")
@@ -50,6 +50,8 @@ class Options:
         test: the share of levels that are judged by, where no folder says which those are.
         samples: how many samples are judged.
         seed: of weights, batches and samples.
+        model: settings of the models, such as: order column. Families that have no such setting take their own.
+        sampling: options of the sampling, likewise.
         out: where models and figures are kept.
     """
 
@@ -61,6 +63,8 @@ class Options:
     test: float = 0.05
     samples: int = 500
     seed: int = 0
+    model: dict[str, str] = field(default_factory=dict)
+    sampling: dict[str, str] = field(default_factory=dict)
     out: Path = Path("runs/benchmark-generators")
 
 
@@ -73,11 +77,17 @@ def figures(judgement: Judgement) -> dict[str, Any]:
     return found
 
 
+def known(settings: type, given: dict[str, str]) -> dict[str, str]:
+    """Returns those of the given settings that a dataclass has."""
+    names = {entry.name for entry in fields(settings)}
+    return {name: value for name, value in given.items() if name in names}
+
+
 def fitted(name: str, corpus: Corpus, options: Options, folder: Path) -> Generator:
     """Returns a family's generator for a corpus: the saved one, or one that is trained now."""
     if (folder / "config.json").exists():
         return load_generator(folder)
-    generator = make_generator(name, corpus)
+    generator = make_generator(name, corpus, **known(get_family(name).Config, options.model))
     # By the processor's time, so that what else the machine does makes no difference.
     fit = FitOptions(minutes=options.minutes, seed=options.seed, processor_time=True)
     working = folder.with_suffix(".training")
@@ -89,9 +99,10 @@ def fitted(name: str, corpus: Corpus, options: Options, folder: Path) -> Generat
 
 def measured(generator: Generator, corpus: Corpus, yardstick: Yardstick, options: Options) -> dict[str, Any]:
     """Samples from a generator and judges what comes."""
-    generator.sample(1, options.seed)
+    sampling = known(generator.Sampling, options.sampling)
+    generator.sample(1, options.seed, None, None, **sampling)
     began = time.perf_counter()
-    levels = generator.sample(options.samples, options.seed)
+    levels = generator.sample(options.samples, options.seed, None, None, **sampling)
     milliseconds = 1000 * (time.perf_counter() - began) / options.samples
     row = figures(judge(yardstick, generator.name, levels, examined=50))
     row |= {"milliseconds": milliseconds, "parameters": generator.parameters(), "fit": generator.facts["fit"]}
