@@ -245,7 +245,7 @@ def test_slips_are_named(arguments, message):
 def test_a_time_limit_is_a_limit_for_every_game(name):
     """Without a budget a search takes what memory it may, and no more."""
     problem = envs.get_problem(name)
-    shape = small(name, (6, 7))
+    shape = small(name, 6, 7)
     uniforms = np.random.default_rng(0).random((3, 1 + int(np.prod(shape))))
     for level in problem.start_levels(uniforms, shape):
         found = envs.solve(name, level, seconds=0.2)[0]
