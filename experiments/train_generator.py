@@ -19,11 +19,15 @@ from envs.records import read_config, read_metrics
 from experiments.run import CONFIG_FILE, main, make_folder, write_record
 from generators.corpus import KINDS, Corpus, CorpusOptions, load_corpus
 from generators.generator import Fit, FitOptions, Generator, options_of
+from generators.judging.playability import play_levels
 from generators.neural import CHECKPOINT_FILE, METRICS_FILE
 from generators.suite import GENERATOR_FOLDER, get_family, make_generator
 
 #: How many samples the first look at a trained generator takes.
 SAMPLES = 200
+
+#: The seconds that the solver may take for each of them.
+SOLVER_SECONDS = 0.3
 
 
 @dataclass
@@ -218,12 +222,12 @@ def leave_results(generator: Generator, corpus: Corpus, folder: Path, options: O
     problem = corpus.problem
     generator.save_pretrained(folder / GENERATOR_FOLDER)
     samples = generator.sample(SAMPLES, options.seed, None, None, **options.sampling)
-    playable = problem.playable(problem.measure(samples))
-    held_out = problem.playable(corpus.metrics("held_out"))
+    playable = play_levels(problem, samples, SOLVER_SECONDS).playable
+    held_out = play_levels(problem, corpus.held_out.levels[:SAMPLES], SOLVER_SECONDS).playable
     distinct = len(np.unique(samples.reshape(len(samples), -1), axis=0))
     print(
-        f"{SAMPLES} samples: {100 * playable.mean():.1f} % playable as far as their metrics tell (held-out levels: "
-        f"{100 * held_out.mean():.1f} %), {100 * distinct / SAMPLES:.1f} % distinct."
+        f"{SAMPLES} samples: {100 * playable.mean():.1f} % playable (held-out levels: {100 * held_out.mean():.1f} %), "
+        f"{100 * distinct / SAMPLES:.1f} % distinct."
     )
     write_levels(folder / "levels.txt", list(samples), problem)
     draw_levels(problem, samples[:12], playable[:12], folder / "samples.png")

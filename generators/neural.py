@@ -30,11 +30,13 @@ from generators.spec import LABEL, LevelSpec
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.csv"
 
-#: How often the held-out score is looked at in a training.
+#: How often the held-out score is looked at in a training, and the most of its time that this may take.
 LOOKS = 20
+_LOOKING = 0.1
 
-#: The most held-out levels that are looked at.
-_LOOKED_AT = 1000
+#: The most held-out levels that are looked at, and how many at a time: small batches stay in the processor's cache.
+_LOOKED_AT = 500
+_LOOKED_AT_ONCE = 64
 
 #: Seconds between two lines of metrics.csv, and between two checkpoints.
 _LINE_SECONDS, _CHECKPOINT_SECONDS = 5.0, 60.0
@@ -166,7 +168,7 @@ class NeuralGenerator(Generator):
         """Returns how bad the network is on held-out levels, int64 (n, *shape): here its mean loss."""
         random = torch.Generator().manual_seed(1)
         total = 0.0
-        size = 256
+        size = _LOOKED_AT_ONCE
         for first in range(0, len(levels), size):
             part = levels[first : first + size]
             told = Asked(asked.dense[first : first + size], asked.buckets[first : first + size])
@@ -307,6 +309,7 @@ class _Fitting:
         clock = time.process_time if self.options.processor_time else time.perf_counter
         before, began = books.fit.seconds, clock()
         saved = lined = began
+        looking = 0.0
         log: MetricsLog | None = None
         sums: dict[str, Tensor] = {}
         since = 0
@@ -315,9 +318,16 @@ class _Fitting:
                 share = self._share()
                 self._place(share)
                 over = share >= generator.stages[books.stage]
-                if over or books.looks < int(share * LOOKS):
+                due = books.looks < int(share * LOOKS)
+                if due and not self.options.steps:
+                    # Where time is what counts, not much of it is spent on looking.
+                    due = looking <= _LOOKING * (books.fit.seconds - before)
+                if over or due:
                     books.looks = int(share * LOOKS)
-                    if self._look() or over:
+                    looked = clock()
+                    stop = self._look()
+                    looking += clock() - looked
+                    if stop or over:
                         self._next_stage()
                         continue
                 figures = self._step()

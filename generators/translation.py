@@ -18,6 +18,9 @@ WALLS = ("solid", "brick", "block", "question", "tube")
 #: The tile of cells where there is nothing.
 _OPEN = ("empty", "air")
 
+#: How sure an untrained translator is of the tile-by-tile mapping, in log-odds.
+_SURE = 4.0
+
 
 def wall_tiles(problem: Problem) -> NDArray[np.bool_]:
     """Returns which of a problem's tiles are walls, bool (tiles,)."""
@@ -70,6 +73,11 @@ def map_tiles(levels: NDArray[np.uint8], source: Problem, target: Problem) -> ND
     Returns:
         uint8 (n, *shape) of the target.
     """
+    return tile_table(source, target)[levels]
+
+
+def tile_table(source: Problem, target: Problem) -> NDArray[np.uint8]:
+    """Returns what `map_tiles` makes of each of the source's tiles, uint8 (tiles of the source,)."""
     walls, names = wall_tiles(target), [tile.name for tile in target.tiles]
     open_tile = int(np.argmin(walls))
     wall = int(np.argmax(walls)) if walls.any() else open_tile
@@ -77,7 +85,7 @@ def map_tiles(levels: NDArray[np.uint8], source: Problem, target: Problem) -> ND
         names.index(tile.name) if tile.name in names else wall if tile.name in WALLS else open_tile
         for tile in source.tiles
     ]
-    return np.array(table, np.uint8)[levels]
+    return np.array(table, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -172,6 +180,9 @@ class _Block(nn.Module):
 class Translator(nn.Module):
     """From levels of one problem to the logits of another's tiles, of the same shape.
 
+    What its layers say is added to what each tile says by itself, which at first is the tile-by-tile mapping: it learns
+    what that gets wrong.
+
     Args:
         before: how many kinds of tiles the levels have.
         after: how many kinds their translations have.
@@ -180,15 +191,30 @@ class Translator(nn.Module):
         width: of its layers.
         blocks: how many blocks it has: two convolutions, and a mixing of all cells (Tolstikhin 2021).
         mixed: how many mixtures of all cells a block makes.
+        table: uint8 (before,), for each tile the one that it becomes at first (`tile_table`); None begins with no tile
+            likelier than another.
     """
 
     def __init__(
-        self, before: int, after: int, shape: Shape, asked: int, width: int = 32, blocks: int = 2, mixed: int = 64
+        self,
+        before: int,
+        after: int,
+        shape: Shape,
+        asked: int,
+        width: int = 32,
+        blocks: int = 2,
+        mixed: int = 64,
+        table: NDArray[np.uint8] | None = None,
     ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(before, width, 3, padding=1)
         self.asked = nn.Linear(asked, width, bias=False) if asked else None
         self.blocks = nn.Sequential(*(_Block(width, math.prod(shape), mixed) for _ in range(blocks)))
+        self.tiles = nn.Conv2d(before, after, 1, bias=False)
+        nn.init.zeros_(self.tiles.weight)
+        if table is not None:
+            for tile, become in enumerate(table.tolist()):
+                nn.init.constant_(self.tiles.weight[become, tile], _SURE)
         self.head = nn.Sequential(nn.GroupNorm(1, width), nn.SiLU(), nn.Conv2d(width, after, 1))
 
     def forward(self, levels: Tensor, asked: Tensor) -> Tensor:
@@ -204,5 +230,5 @@ class Translator(nn.Module):
         maps = self.stem(levels)
         if self.asked is not None:
             maps = maps + self.asked(asked)[:, :, None, None]
-        logits: Tensor = self.head(self.blocks(maps))
+        logits: Tensor = self.tiles(levels) + self.head(self.blocks(maps))
         return logits

@@ -17,6 +17,7 @@ from envs.kernels.stop import NEVER, UNLIMITED, stopped
 from envs.problems.sokoban import PROBLEM
 from envs.rules import WON, Solution
 from envs.solving import processors, solve_many
+from tests.shapes import small
 from tests.test_sokoban import random_levels
 
 COMPILED = not numba.config.DISABLE_JIT
@@ -238,3 +239,16 @@ def test_slips_are_named(arguments, message):
     levels = arguments.pop("levels", EASY)
     with pytest.raises(UserError, match=message):
         envs.solve("sokoban", levels, **arguments)
+
+
+@pytest.mark.parametrize("name", [name for name, problem in envs.all_problems().items() if problem.rules is not None])
+def test_a_time_limit_is_a_limit_for_every_game(name):
+    """Without a budget a search takes what memory it may, and no more."""
+    problem = envs.get_problem(name)
+    shape = small(name, 6, 7)
+    uniforms = np.random.default_rng(0).random((3, 1 + int(np.prod(shape))))
+    for level in problem.start_levels(uniforms, shape):
+        found = envs.solve(name, level, seconds=0.2)[0]
+        assert found.status in ("solved", "unsolvable", "unknown")
+        if found.solved:
+            assert envs.solve(name, level)[0].status in ("solved", "unknown")

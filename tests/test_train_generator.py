@@ -56,10 +56,13 @@ def finished(tmp_path_factory):
 def refused(result, *words):
     code, _, err = result
     assert code == 2, err
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
+    # A progress bar may have been there before.
+    said = err.replace("\r", "\n").strip().splitlines()[-1].strip()
+    assert said.startswith("error: ")
+    assert said.endswith(".")
+    assert "Traceback" not in err
     for word in words:
-        assert str(word) in err
+        assert str(word) in said
 
 
 def test_what_a_training_leaves(finished):
@@ -76,7 +79,7 @@ def test_what_a_training_leaves(finished):
     generator = load_generator(folder)
     assert np.array_equal(generator.sample(20, 3), load_generator(folder / "generator").sample(20, 3))
     assert len(read_levels(folder / "levels.txt", envs.get_problem("zelda"))) == train_generator.SAMPLES
-    assert read_metrics(folder / "metrics.csv")["steps"].tolist()[-1] >= 200
+    assert read_metrics(folder / "metrics.csv")["steps"].tolist()[-1] >= 50
     record = json.loads((folder / "config.json").read_text())
     assert record["corpus"]["digest"] == generator.facts["corpus"]["digest"]
     assert "constructive generator" in (folder / "generator" / "card.md").read_text()
@@ -153,7 +156,7 @@ def test_a_folder_of_ones_own_levels(tmp_path):
         (["--balance", "nothing"], ["nothing", "path-length"]),
         (["--shape", "5"], ["shape"]),
         (["--minutes", "-1"], ["minutes"]),
-        (["--resume", "--name", "none"], ["does not exist"]),
+        (["--resume", "--name", "none"], ["cannot be read", "none"]),
         (["--device", "cuda:99"], ["cuda:99"]),
         (["--seed", "-1"], ["--seed"]),
     ],

@@ -49,12 +49,14 @@ from envs.kernels.platform_search import (
     search,
     trace,
 )
-from envs.kernels.stop import flag
+from envs.kernels.stop import MOST_MEMORY, flag
 from envs.rules import PLAYING, WON, Actor, Rules, Solution, Status
 
 _PLAYER, _STRIDE, _JUMP, _TUBE_TOP, _GRASS, _BEETLE = 8, 9, 10, 11, 12, 13
 #: Room for so many nodes for each one that is expanded; a few more are never made.
 _NODES_EACH = 9
+#: The most states to expand, by what their nodes take of memory, with their share of a hash table at its emptiest.
+_MOST_EXPANDED = MOST_MEMORY // (_NODES_EACH * (4 * NODE_FIELDS + 8 + 4 * 12))
 
 
 def search_room(
@@ -281,10 +283,17 @@ class PlatformRules(Rules):
             raise UserError(f"The solver's budget must be at least 1 state; got {budget}.")
         if state[OUTCOME] != PLAYING:
             return Solution("solved" if state[OUTCOME] == WON else "unsolvable")
-        most = self.default_budget if budget is None else int(budget)
-        room = search_room((int(state[HEIGHT]), int(state[WIDTH])), most)
-        report = np.zeros(REPORT, np.int64)
-        search(state, most, flag(stop), False, *room, report)
+        most = self.default_budget if budget is None else min(int(budget), _MOST_EXPANDED)
+        stopped = flag(stop)
+        # Memory is asked for as it turns out to be needed: most levels are solved in little.
+        tried = min(most, self.default_budget)
+        while True:
+            room = search_room((int(state[HEIGHT]), int(state[WIDTH])), tried)
+            report = np.zeros(REPORT, np.int64)
+            search(state, tried, stopped, False, *room, report)
+            if report[STATUS] in (SOLVED, UNSOLVABLE) or tried == most or stopped[0] or report[EXPANDED] < tried:
+                break
+            tried = min(most, 8 * tried)
         if report[STATUS] == SOLVED:
             return Solution("solved", trace(room[0], report[LAST]), int(report[EXPANDED]))
         status: Status = "unsolvable" if report[STATUS] == UNSOLVABLE else "unknown"

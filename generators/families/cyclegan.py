@@ -22,7 +22,7 @@ from generators.decoding import decode_logits
 from generators.generator import Fit, FitOptions, Report, Request, options_of
 from generators.neural import Asked, NeuralGenerator, Training, adamw, descend
 from generators.spec import Condition
-from generators.translation import Translator, allowed_tiles, default_source
+from generators.translation import Translator, allowed_tiles, default_source, tile_table
 
 #: How many levels are translated for one with fixed tiles, of which the one that fits them best is taken.
 _STARTS = 8
@@ -158,8 +158,8 @@ class CycleGan(NeuralGenerator):
         ours, theirs, shape = len(spec.tiles), len(self.source.tiles), spec.shape
         network = nn.Module()
         form = (config.width, config.blocks, config.mixed)
-        network.there = Translator(theirs, ours, shape, spec.condition_size, *form)
-        network.back = Translator(ours, theirs, shape, 0, *form)
+        network.there = Translator(theirs, ours, shape, spec.condition_size, *form, tile_table(self.source, target))
+        network.back = Translator(ours, theirs, shape, 0, *form, tile_table(target, self.source))
         critic = (config.critic_channels, config.critic_features)
         network.target_critic = Critic(ours, shape, spec.condition_size, *critic)
         network.source_critic = Critic(theirs, shape, 0, *critic)

@@ -57,7 +57,7 @@ class TileLMConfig:
             the bottom up) and snake (up one column and down the next) decide one tile after another.
     """
 
-    width: int = 128
+    width: int = 64
     depth: int = 4
     heads: int = 4
     expansion: int = 4
