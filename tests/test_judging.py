@@ -541,6 +541,15 @@ def test_none_seen_is_not_none_made():
     assert all(finding.clear for finding in bucket_findings([many])[1])
 
 
+def test_what_is_rare_has_buckets_beside_what_is_common():
+    buckets = Buckets.of(np.array([0] * 95 + [1] * 5))
+    assert buckets.names() == ["below 0", "0", "1", "above 1"]
+    # A generator that makes nothing but the rare value is all but wholly off.
+    assert shift_metric("x", np.ones(50), np.array([0] * 95 + [1] * 5)).variation == pytest.approx(0.95)
+    mixed = np.array([0] * 90 + list(range(1, 11)))
+    assert np.bincount(Buckets.of(mixed).numbers(mixed)).tolist() == [0, 90, 3, 2, 2, 3]
+
+
 def test_a_tile_that_is_never_made_may_be_chance():
     levels, corpus = np.zeros((10, 3, 3), np.uint8), np.zeros((100, 3, 3), np.uint8)
     corpus[:10, 0, 0] = 1

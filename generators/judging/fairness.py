@@ -52,10 +52,17 @@ class Buckets:
     def of(cls, values: NDArray, count: int = BUCKETS) -> Buckets:
         """Cuts the range of values, (m,) of the corpus, into at most `count` buckets, and one on either side."""
         numbers = np.asarray(values, np.float64)
-        inner = np.quantile(numbers, np.linspace(0, 1, count + 1)[1:-1], method="higher")
-        above = np.nextafter(numbers.max(), np.inf)
-        edges = np.unique(np.concatenate([[numbers.min()], inner, [above]]))
-        return cls(edges, bool((numbers == np.round(numbers)).all()))
+        distinct = np.unique(numbers)
+        edges = [distinct[0]]
+        for parts in range(count, 1, -1):
+            # A value so common that it fills buckets has one of its own, and the rest is parted anew: what is rare
+            # would be lost beside it.
+            following = distinct[distinct > edges[-1]]
+            if len(following):
+                rest = numbers[numbers >= edges[-1]]
+                edges.append(max(np.quantile(rest, 1 / parts, method="higher"), following[0]))
+        edges.append(np.nextafter(distinct[-1], np.inf))
+        return cls(np.array(edges), bool((numbers == np.round(numbers)).all()))
 
     def __len__(self) -> int:
         return len(self.edges) + 1
