@@ -14,6 +14,7 @@ can be interrupted, and can run twice side by side for different problems. The t
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ import torch
 import tyro
 
 from envs import UserError, get_problem
+from envs.errors import unknown_name
 from envs.evaluation import Estimate
 from envs.files import write_atomically
 from experiments.train_generator import corpus_options
@@ -83,6 +85,15 @@ def known(settings: type, given: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in given.items() if name in names}
 
 
+def check_settings(families: tuple[str, ...], options: Options) -> None:
+    """Raises UserError where a setting is one that none of the families has."""
+    for what, given in (("Config", options.model), ("Sampling", options.sampling)):
+        names = {entry.name for family in families for entry in fields(getattr(get_family(family), what))}
+        for name in given:
+            if name not in names:
+                raise unknown_name("setting of these families", name, sorted(names))
+
+
 def fitted(name: str, corpus: Corpus, options: Options, folder: Path) -> Generator:
     """Returns a family's generator for a corpus: the saved one, or one that is trained now."""
     if (folder / "config.json").exists():
@@ -140,6 +151,7 @@ def run(options: Options) -> None:
     """Trains and judges what is not done yet, and writes the tables."""
     torch.set_num_threads(1)
     names = options.families or tuple(sorted(all_families(), key=lambda name: (all_families()[name].baseline, name)))
+    check_settings(names, options)
     for problem in options.problems:
         get_problem(problem)
         corpus = load_corpus(problem, corpus_options(options.corpus, levels=options.levels, test=options.test))
@@ -188,4 +200,8 @@ def run(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    run(tyro.cli(Options, description=__doc__))
+    try:
+        run(tyro.cli(Options, description=__doc__))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -320,6 +320,15 @@ def test_levels_of_another_shape_are_told(tmp_path, cache):
         find_subject(Options(source=file, problem="zelda", sampling={"a": "1"}))
 
 
+def test_the_benchmark_refuses_settings_that_no_family_has(model):
+    from benchmarks.generators import Options as Benchmark
+    from benchmarks.generators import check_settings
+
+    check_settings(("memory",), Benchmark(sampling={"changes": "1"}))
+    with pytest.raises(UserError, match="chnages"):
+        check_settings(("memory", "noise"), Benchmark(sampling={"chnages": "1"}))
+
+
 # Parts of the report.
 
 
