@@ -38,7 +38,7 @@ from generators.judging.control import Control
 from generators.judging.fairness import shift_tiles
 from generators.judging.judgement import Yardstick, judge
 from generators.judging.likelihood import Likelihood
-from generators.judging.playability import play_levels
+from generators.judging.playability import PROCESSOR_TIME, Play, play_levels
 from generators.suite import all_families, load_generator, make_generator
 
 #: How many corpus levels metrics and tiles are compared with, and how many a model's likelihood is taken of.
@@ -144,8 +144,8 @@ def find_subject(options: Options) -> Subject:
     if options.condition or options.sampling or options.compare:
         raise UserError("--condition, --sampling and --compare are for generators; leave them out for levels.")
     problem = get_problem(options.problem)
-    corpus = _corpus(problem, options)
     named = read_folder(source, problem) if source.is_dir() else [("", level) for level in read_levels(source, problem)]
+    corpus = _corpus(problem, options)
     odd = sorted({level.shape for _, level in named} - {corpus.shape})
     if odd:
         raise UserError(
@@ -203,25 +203,57 @@ def baseline_families(names: tuple[str, ...]) -> list[str]:
     if names == ("all",):
         return [name for name, kind in all_families().items() if kind.baseline]
     for name in names:
+        if name in ("all", "none"):
+            raise UserError(f"--baselines {name} goes with no other name; got {' '.join(names)}.")
         if name not in all_families():
             raise unknown_name("family of generators", name, [*all_families(), "all", "none"])
     return list(names)
 
 
 def repaired(
-    problem: Problem, levels: NDArray[np.uint8], options: Options
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.int64], float] | None:
-    """Repairs levels, where that is asked for.
+    problem: Problem, levels: NDArray[np.uint8], play: Play, options: Options
+) -> tuple[NDArray[np.uint8], float]:
+    """Repairs the levels that cannot be played, by the same word by which they are judged.
+
+    Repair is first asked for levels that are playable by their metrics. Where the solver has the last word (an enemy
+    bars the way), what it does not win is searched for once more, for a level that it wins.
+
+    Args:
+        problem: whose levels they are.
+        levels: uint8 (n, *shape).
+        play: of these levels; those that are playable stay as they are.
+        options: of the command; `repair` is not "none".
 
     Returns:
-        The levels afterwards; which can be played now; how many tiles were changed; the milliseconds for a level.
+        The levels afterwards, uint8 (n, *shape), as they were where no way was found; the milliseconds for each level
+        that was not playable.
     """
-    if options.repair == "none":
-        return None
     from generators.repair import repair  # noqa: PLC0415 (only where something is repaired)
 
-    done = repair(problem, levels, options.repair, seconds=options.seconds, seed=options.seed)
-    return done.levels, done.repaired, done.edits, 1000 * float(done.seconds.mean())
+    afterwards = levels.copy()
+    broken = left = np.flatnonzero(~play.playable)
+    taken = 0.0
+    solver_decides = problem.rules is not None and not any(metric.play for metric in problem.metrics)
+    stages = [(options.repair, "playable")]
+    if solver_decides and options.repair != "exact":
+        stages.append(("search", "solved"))
+    for method, goal in stages:
+        if not len(left):
+            break
+        done = repair(
+            problem,
+            levels[left],
+            method,
+            goal=goal,
+            seconds=options.seconds,
+            seed=options.seed,
+            processor_time=PROCESSOR_TIME,
+        )
+        taken += float(done.seconds.sum())
+        fine = play_levels(problem, done.levels, options.seconds).playable
+        afterwards[left[fine]] = done.levels[fine]
+        left = left[~fine]
+    return afterwards, 1000 * taken / max(1, len(broken))
 
 
 def check_names(problem: Problem, options: Options) -> None:
@@ -239,8 +271,10 @@ def evaluate(options: Options) -> None:
     subject = find_subject(options)
     problem, corpus = subject.problem, subject.corpus
     check_names(problem, options)
-    rival = None if options.compare is None else _compared(options.compare, corpus)
+    rival = None if options.compare is None else _compared(options.compare, corpus, options)
     # Before the work begins, so that it is not in vain.
+    if subject.generator is not None:
+        draw_samples(subject.generator, 1, options.seed, options)
     folder = make_folder(options.out or (options.source if options.source.is_dir() else options.source.parent))
     yardstick = Yardstick(problem, corpus.train.levels, options.seconds, options.seed)
     tell = _Teller()
@@ -251,7 +285,6 @@ def evaluate(options: Options) -> None:
     else:
         assert subject.levels is not None
         levels, milliseconds = subject.levels, float("nan")
-    repairs = repaired(problem, levels, options)
     first = judge(yardstick, subject.name, levels, options.examined or None, milliseconds)
     rows = [first]
     scored: dict[str, Likelihood | None] = {}
@@ -261,10 +294,13 @@ def evaluate(options: Options) -> None:
         known = f"{first.name}, on training levels"
         scored[known] = measured_likelihood(subject.generator, corpus.train.levels[:_SCORED], options.seed)
     mended = None
-    if repairs is not None:
-        afterwards, fine, edits, taken = repairs
-        again = judge(yardstick, f"{first.name}, repaired", afterwards, _EXAMINED, milliseconds + taken)
-        mended = Mended(again, fine, edits, taken, options.repair)
+    if options.repair != "none":
+        tell("repairing")
+        afterwards, taken = repaired(problem, first.levels, first.play, options)
+        each = milliseconds + taken * float((~first.play.playable).mean())
+        again = judge(yardstick, f"{first.name}, repaired", afterwards, _EXAMINED, each)
+        edits = (afterwards != first.levels).reshape(len(afterwards), -1).sum(axis=1)
+        mended = Mended(again, edits, taken, options.repair)
         rows.append(again)
 
     skipped = []
@@ -340,10 +376,18 @@ def evaluate(options: Options) -> None:
     print("\nWritten to " + ", ".join(str(file) for file in files))
 
 
-def _compared(folder: Path, corpus: Corpus) -> Generator:
-    """Returns the generator to compare with."""
+def _compared(folder: Path, corpus: Corpus, options: Options) -> Generator:
+    """Returns the generator to compare with.
+
+    Raises:
+        UserError: it cannot be loaded, learned from another corpus, or does not know what is asked of both.
+    """
     other = load_generator(folder)
     other.check_corpus(corpus)
+    try:
+        draw_samples(other, 1, options.seed, options)
+    except UserError as error:
+        raise UserError(f"What is asked of the generator is asked of --compare {folder} too: {error}") from error
     return other
 
 

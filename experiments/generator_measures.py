@@ -38,14 +38,12 @@ class Mended:
 
     Attributes:
         judgement: of the levels afterwards.
-        repaired: bool (n,), which can be played afterwards.
         edits: int64 (n,), how many tiles were changed.
-        milliseconds: what the repair of a level took.
+        milliseconds: what the repair of a level that was not playable took.
         method: how they were repaired.
     """
 
     judgement: Judgement
-    repaired: NDArray[np.bool_]
     edits: NDArray[np.int64]
     milliseconds: float
     method: str

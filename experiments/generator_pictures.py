@@ -37,7 +37,7 @@ def draw_samples(problem: Problem, judgement: Judgement, count: int = 12) -> NDA
         state = "playable" if judgement.play.playable[i] else "unknown" if judgement.play.unknown[i] else "not playable"
         distance = judgement.neighbours.distances
         near = f", nearest {distance[i]}" if i < len(distance) else ""
-        captions.append(f"{state}{'' if judgement.novel_turned[i] else ', copied'}{near}")
+        captions.append(f"{state}{'' if judgement.novel_turned[i] else ', not novel'}{near}")
     columns = 4 if drawn[0].shape[1] > 200 else 6
     return contact_sheet(drawn, columns, captions)
 
@@ -194,7 +194,10 @@ def draw_shifts(shifts: Sequence[MetricShift]) -> bytes:
         axis.tick_params(axis="y", labelsize=7)
     for axis in axes.flat[len(shifts) :]:
         axis.set_visible(False)
-    axes.flat[0].legend(fontsize=7)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    # Beside the axes, where it hides no bar.
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, fontsize=8)
+    axes.flat[0].set_ylabel("share of levels", fontsize=8)
     return _finish(figure)
 
 
@@ -238,8 +241,8 @@ def draw_control(controls: Sequence[Control]) -> bytes:
         groups = [control.measured[control.asked == value] for value in values]
         width = 0.5 * float(np.diff(values).min()) if len(values) > 1 else 1.0
         axis.boxplot(groups, positions=values, widths=width, manage_ticks=False, flierprops={"markersize": 2})
-        ends = [values.min(), values.max()]
-        axis.plot(ends, ends, color=CORPUS, linewidth=1, label="as asked")
+        axis.plot(values, values, color=CORPUS, linewidth=1, marker="o", markersize=3, label="as asked")
+        axis.set_xticks(values, [f"{value:.4g}" for value in values])
         axis.set_title(f"{control.metric}: error {control.error.mean:.2f}", fontsize=9)
         axis.set_xlabel("asked", fontsize=8)
         axis.set_ylabel("measured", fontsize=8)

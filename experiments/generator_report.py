@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from envs.evaluation import number, percent
+from envs.evaluation import Estimate, number, percent
 from experiments import generator_pictures as pictures
 from experiments.documents import Document
 from experiments.generator_findings import add_fairness, add_mitigations
 from experiments.generator_measures import Evaluation, short
 from experiments.run import versions, write_json
+from generators.judging.judgement import Judgement
 
 #: What the first table shows, by the names of `Judgement.figures`.
 _WORTH = ("playable", "novel", "unique", "all three", "restricted diversity")
@@ -26,7 +27,7 @@ def summary(found: Evaluation) -> str:
     lines = []
     for row in found.rows:
         figures = row.figures()
-        shown = ", ".join(f"{name} {percent(figures[name])}" for name in _WORTH)
+        shown = ", ".join(f"{name} {_share(row, figures, name)}" for name in _WORTH)
         lines.append(f"{row.name}: {shown}")
     return "\n".join(lines)
 
@@ -69,14 +70,15 @@ def _add_worth(report: Document, found: Evaluation) -> None:
     for row in found.rows:
         figures = row.figures()
         speed = "" if math.isnan(row.milliseconds) else f"{row.milliseconds:.2f}"
-        rows.append([row.name, str(len(row.levels)), *(percent(figures[name]) for name in _WORTH), speed])
+        rows.append([row.name, str(len(row.levels)), *(_share(row, figures, name) for name in _WORTH), speed])
     report.table(("levels of", "levels", *_WORTH, "ms/level"), rows)
     given_up = int(found.subject.play.unknown.sum())
     report.text(
         f"Novel: at least {found.threshold} edits from every training level. Unique: not tile for tile the same as an "
         f"earlier one. Restricted diversity: the largest set of playable, novel levels that lie pairwise at least "
-        f"{found.threshold} edits apart, as a share of {found.subject.batch} levels (Todd 2023). The solver gave up on "
-        f"{given_up} of the {len(found.subject.levels)} levels; these count as not playable."
+        f"{found.threshold} edits apart, as a share of {_batches(found)} (Todd 2023), the mean over such batches; one "
+        f"batch has no interval. The solver gave up on {given_up} of the {len(found.subject.levels)} levels; these "
+        "count as not playable."
     )
     for line in found.skipped:
         report.text(f"Not judged: {line}")
@@ -118,13 +120,32 @@ def _add_worth(report: Document, found: Evaluation) -> None:
         rows,
     )
     turned = ", ".join(found.problem.symmetries) or "none"
+    fewer = min(len(row.neighbours.distances) for row in found.rows)
+    whole = fewer >= len(found.subject.neighbours.distances)
+    examined = "" if whole else f" (below the first line of no more than {fewer} levels)"
     report.text(
         f"Turned: symmetric images of training levels count as copies too ({turned}). Nearest and copied patch are "
         "taken under these symmetries; the copied patch is the largest rectangle that stands in one training level, as "
-        "a share of the level. On target: every metric with a finite target lies inside it. Hamming: the mean share of "
-        "tiles in which two levels differ. Diversity: as restricted diversity, of all levels. Patterns: tile-pattern "
-        "divergence in nats, the mean of both directions (Lucas 2019)."
+        f"a share of the level{examined}. On target: every metric with a finite target lies inside it. Hamming: the "
+        "mean share of tiles in which two levels differ. Diversity: as restricted diversity, of all levels. Patterns: "
+        "tile-pattern divergence in nats, the mean of both directions (Lucas 2019); the fewer the levels, the larger."
     )
+
+
+def _share(row: Judgement, figures: dict[str, Estimate], name: str) -> str:
+    """Writes one of _WORTH; an interval over batches takes two of them."""
+    if name != "restricted diversity":
+        return percent(figures[name])
+    least = "" if all(spread.exact for spread in row.restricted) else "at least "
+    shown = percent(figures[name]) if len(row.restricted) > 1 else f"{100 * figures[name].mean:.1f} %"
+    return least + shown
+
+
+def _batches(found: Evaluation) -> str:
+    """Says how many levels restricted diversity is a share of."""
+    own = found.subject.batch
+    others = [f"{row.batch} for {row.name}" for row in found.rows if row.batch != own]
+    return f"{own} levels{f' ({chr(44).join(others)})' if others else ''}"
 
 
 def _add_repair(report: Document, found: Evaluation) -> None:
@@ -133,14 +154,16 @@ def _add_repair(report: Document, found: Evaluation) -> None:
     mended = found.mended
     broken = ~found.subject.play.playable
     report.heading("Raw and repaired")
-    edits = mended.edits[broken & mended.repaired]
-    mean = (
-        f"{edits.mean():.1f} tiles changed on average, {np.median(edits):.0f} in the median" if len(edits) else "none"
+    fine = broken & mended.judgement.play.playable
+    edits = mended.edits[fine]
+    changed = (
+        f", with {edits.mean():.1f} tiles changed on average, {np.median(edits):g} in the median" if len(edits) else ""
     )
     report.text(
         f"{int(broken.sum())} of {len(broken)} levels are not playable as they are; repair by {mended.method} mends "
-        f"{int((broken & mended.repaired).sum())} of them ({mean}; {mended.milliseconds:.1f} ms a level). All figures "
-        f"of the first line of the tables are raw; the line `{mended.judgement.name}` is the same levels after repair."
+        f"{int(fine.sum())} of these{changed}; it took {mended.milliseconds:.1f} ms for each. The others stay as they "
+        f"are. All figures of the first line of the tables are raw; the line `{mended.judgement.name}` is the same "
+        "levels after repair, its time sampling and repair together."
     )
 
 
@@ -155,7 +178,7 @@ def _add_samples(report: Document, found: Evaluation) -> None:
         drawn,
         "Three samples that lie nearest to the corpus, and three typical ones. From the left: the sample; the nearest "
         "training level, with the cells that are the same faded; the sample's largest copied patch, outlined; the "
-        "training level that it stands in.",
+        "training level that it stands in. Samples are turned as they match best.",
     )
 
 
@@ -213,8 +236,15 @@ def _add_range(report: Document, found: Evaluation) -> None:
 def _add_method(report: Document, found: Evaluation) -> None:
     report.heading("How this was made")
     options = {key: value for key, value in found.facts["options"].items() if value not in (None, "", {}, ())}
-    report.entries([f"{key.replace('_', ' ')}: {value}" for key, value in options.items()])
+    report.entries([f"{key.replace('_', ' ')}: {_plainly(value)}" for key, value in options.items()])
     report.text(", ".join(f"{name} {version}" for name, version in versions().items()) + ".")
+
+
+def _plainly(value: Any) -> str:
+    """Writes an option's value as it would be typed."""
+    if isinstance(value, dict):
+        return " ".join(f"{key} {entry}" for key, entry in value.items())
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _correlation(value: float) -> str:
@@ -249,7 +279,7 @@ def _plain_facts(found: Evaluation) -> dict[str, Any]:
             else {
                 "method": mended.method,
                 "broken": int((~found.subject.play.playable).sum()),
-                "mended": int((~found.subject.play.playable & mended.repaired).sum()),
+                "mended": int((~found.subject.play.playable & mended.judgement.play.playable).sum()),
                 "edits": mended.edits,
                 "milliseconds": mended.milliseconds,
             },

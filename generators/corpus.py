@@ -223,8 +223,9 @@ def open_corpus(problem: str | Problem, record: Mapping[str, Any], path: str | N
     corpus = load_corpus(problem, options)
     if corpus.digest != record.get("digest"):
         raise UserError(
-            f"The corpus {options.kind} {options.path} is not the one that the model was trained on (digest "
-            f"{corpus.digest}, not {record.get('digest')}); give the folder as it was, or name the corpus to judge by."
+            f"The corpus {' '.join(filter(None, (options.kind, options.path)))} is not the one that the model was "
+            f"trained on (digest {corpus.digest}, not {record.get('digest')}); "
+            f"{'give the folder as it was, or ' if options.path else ''}name the corpus to judge by."
         )
     return corpus
 

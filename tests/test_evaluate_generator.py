@@ -6,6 +6,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,6 +234,31 @@ def test_repair_is_counted_apart(model, tmp_path):
     assert repaired["figures"]["playable"]["mean"] >= raw["figures"]["playable"]["mean"]
     assert facts["repair"]["broken"] == round(6 * (1 - raw["figures"]["playable"]["mean"]))
     assert "Raw and repaired" in (tmp_path / "generator-evaluation-seed0.md").read_text()
+    # One word on what is playable, and what is mended: the judgement's.
+    mended = round(6 * (repaired["figures"]["playable"]["mean"] - raw["figures"]["playable"]["mean"]))
+    assert facts["repair"]["mended"] == mended
+    assert sum(edits > 0 for edits in facts["repair"]["edits"]) == mended
+
+
+def guarded_level():
+    """A zelda level that its metrics call playable and nobody wins: a scorpion in the only way."""
+    return envs.get_problem("zelda").parse(
+        ["###########", "#@.c.k...D#", "###########", "###########", "###########", "###########", "###########"]
+    )
+
+
+def test_repair_goes_by_the_solver_where_it_has_the_last_word():
+    zelda = envs.get_problem("zelda")
+    fine = envs.construct("zelda", 1, seed=3)[0]
+    levels = np.stack([fine, guarded_level()])
+    play = play_levels(zelda, levels)
+    assert zelda.playable(play.metrics).all()
+    assert play.playable.tolist() == [True, False]
+    afterwards, milliseconds = command.repaired(zelda, levels, play, Options(source=Path(), repair="search"))
+    assert (afterwards[0] == fine).all()
+    assert play_levels(zelda, afterwards).playable.all()
+    assert 1 <= (afterwards[1] != levels[1]).sum() <= 3
+    assert milliseconds > 0
 
 
 @pytest.mark.parametrize(
@@ -241,6 +267,7 @@ def test_repair_is_counted_apart(model, tmp_path):
         ({"samples": 0}, "--samples must be at least 1"),
         ({"seconds": 0.0}, "--seconds must be above 0"),
         ({"baselines": ("nosuch",)}, "nosuch"),
+        ({"baselines": ("all", "noise")}, "goes with no other name"),
         ({"problem": "zelda"}, "leave it out"),
         ({"compare": "nowhere"}, "nowhere"),
         ({"balance": "nosuch"}, "nosuch"),
@@ -250,13 +277,32 @@ def test_repair_is_counted_apart(model, tmp_path):
     ],
 )
 def test_slips_are_told_in_one_sentence(model, tmp_path, changed, words):
-    from pathlib import Path
-
     if "compare" in changed:
         changed = {"compare": Path(changed["compare"])}
     settings = {"samples": 4, "out": tmp_path, "each": 0, "baselines": ("none",), **changed}
     with pytest.raises(UserError, match=words):
         evaluate(Options(source=model[0], **settings))
+
+
+def test_what_the_rival_does_not_know_is_told_before_the_work(model, tmp_path, monkeypatch):
+    def no_judgement(*given, **named):
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(command, "judge", no_judgement)
+    loaded = command.load_generator(model[0])
+    loaded.Sampling = dataclass(frozen=True)(type("Other", (), {"__doc__": "None."}))
+    real = command.load_generator
+    monkeypatch.setattr(command, "load_generator", lambda folder: loaded if folder.name == "rival" else real(folder))
+    options = Options(source=model[0], compare=Path("rival"), out=tmp_path, sampling={"changes": "2"})
+    with pytest.raises(UserError, match=r"of --compare rival too: .*changes"):
+        evaluate(options)
+
+
+def test_one_batch_has_no_interval(report):
+    text = (report / "generator-evaluation-seed3.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| test levels of the corpus"))
+    assert re.fullmatch(r"100\.0 %", row.split("|")[7].strip())
+    assert "baselines: all" in text
 
 
 def test_a_source_that_is_neither_is_told(tmp_path):

@@ -526,3 +526,38 @@ def test_nothing_to_judge_is_refused():
     levels = np.zeros((1, 5, 5), np.uint8)
     with pytest.raises(UserError, match="no levels of me"):
         judge(Yardstick(sokoban, levels), "me", levels[:0])
+
+
+def test_none_seen_is_not_none_made():
+    corpus_values = np.array([0] * 95 + [1] * 5)
+    few = shift_metric("x", np.zeros(20), corpus_values)
+    many = shift_metric("x", np.zeros(400), corpus_values)
+    rare = few.buckets.index("1")
+    # 1 - 0.025^(1/20), the exact binomial interval of 0 in 20 (Clopper 1934).
+    assert few.high[rare] == pytest.approx(0.16843, abs=1e-5)
+    assert few.low[rare] == 0
+    over, under = bucket_findings([few])
+    assert not any(finding.clear for finding in over + under)
+    assert all(finding.clear for finding in bucket_findings([many])[1])
+
+
+def test_a_tile_that_is_never_made_may_be_chance():
+    levels, corpus = np.zeros((10, 3, 3), np.uint8), np.zeros((100, 3, 3), np.uint8)
+    corpus[:10, 0, 0] = 1
+    tile = shift_tiles(levels, corpus, ["a", "b"])[1]
+    assert tile.sampled.high == pytest.approx(0.36889, abs=1e-5)
+    levels[:2, 0, 0] = 1
+    tile = shift_tiles(levels, corpus, ["a", "b"])[1]
+    assert tile.regions[0] == 1
+    assert tile.region_low[0] == pytest.approx(0.025**0.5)
+    assert tile.region_high[1] == pytest.approx(1 - 0.025**0.5)
+
+
+def test_levels_beyond_those_examined_are_novel_or_not_alike():
+    corpus = envs.construct("zelda", 30, seed=0)
+    levels = np.concatenate([corpus[:3], envs.construct("zelda", 5, seed=9), corpus[3:6]])
+    yardstick = Yardstick(envs.get_problem("zelda"), corpus)
+    whole, part, all_but_none = (judge(yardstick, "x", levels, number) for number in (None, 4, len(levels)))
+    assert whole.novel_turned.tolist() == part.novel_turned.tolist() == all_but_none.novel_turned.tolist()
+    assert whole.novel_turned.tolist() == [False] * 3 + [True] * 5 + [False] * 3
+    assert len(part.neighbours.distances) == 4

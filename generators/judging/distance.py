@@ -122,7 +122,7 @@ def close_pairs(levels: NDArray[np.uint8], distance: int, symmetries: Sequence[s
 
 def tile_counts(levels: NDArray[np.uint8], tiles: int) -> NDArray[np.int64]:
     """Returns how many of each tile every level has, int64 (n, tiles)."""
-    flat = levels.reshape(len(levels), -1)
+    flat = levels.reshape(len(levels), int(np.prod(levels.shape[1:])))
     return np.stack([(flat == tile).sum(axis=1) for tile in range(tiles)], axis=1).astype(np.int64)
 
 

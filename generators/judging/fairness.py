@@ -6,6 +6,7 @@ are; and in which of nine regions of the map the rarer tiles lie.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ REGIONS = tuple(
     for row in ("top", "middle", "bottom")
     for column in ("left", "centre", "right")
 )
+
+#: The share of chances that lies beyond one end of a 95 % interval.
+_TAIL = 0.025
 
 #: A tile is rare where at most this share of the corpus's cells holds it.
 RARE = 0.1
@@ -69,7 +73,7 @@ class Buckets:
                 last = high - 1 if high == np.round(high) else np.floor(high)
                 inner.append(f"{low:g}" if last <= low else f"{low:g} to {last:g}")
             else:
-                inner.append(f"{low:.3g} to {high:.3g}")
+                inner.append(f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}")
         return [f"below {self.edges[0]:g}", *inner, f"above {np.nextafter(self.edges[-1], -np.inf):g}"]
 
 
@@ -82,7 +86,8 @@ class MetricShift:
         buckets: their names.
         sampled: float64 (buckets,), the shares of the samples.
         corpus: the same of the corpus.
-        low: the lower ends of the sampled shares' 95 % bootstrap intervals.
+        low: the lower ends of the sampled shares' 95 % bootstrap intervals; of a bucket that holds all levels or none,
+            of the exact binomial interval (Clopper 1934).
         high: their upper ends.
         variation: total-variation distance of the two, in [0, 1].
         floor: what it would be for as many levels drawn from the corpus itself, on average.
@@ -113,13 +118,14 @@ class TileShift:
 
     Attributes:
         tile: its name.
-        sampled: how many a sample has on average, with its interval.
+        sampled: how many a sample has on average, with its interval; where there is none, of Poisson counts.
         corpus: how many a corpus level has.
         rare: whether it is rare in the corpus.
         regions: float64 (9,), the share of the samples' tiles of this kind in each of REGIONS; NaN where there are
             none.
         corpus_regions: the same of the corpus.
-        region_low: the lower ends of the samples' 95 % bootstrap intervals, over levels.
+        region_low: the lower ends of the samples' 95 % bootstrap intervals, over levels; of a region that holds all or
+            none of the tiles, of the exact binomial interval over the levels that have any.
         region_high: their upper ends.
     """
 
@@ -173,6 +179,9 @@ def shift_metric(name: str, values: NDArray, corpus_values: NDArray, seed: int =
     random = np.random.default_rng(seed)
     redrawn = random.multinomial(len(own), sampled, 2000) / len(own)
     low, high = np.percentile(redrawn, [2.5, 97.5], axis=0)
+    # Redrawing what holds none, or nothing else, tells nothing of the chance that there are some.
+    edge = _TAIL ** (1 / len(own))
+    low, high = np.where(sampled == 1, edge, low), np.where(sampled == 0, 1 - edge, high)
     floor = np.abs(random.multinomial(len(own), corpus, 500) / len(own) - corpus).sum(axis=1).mean() / 2
     return MetricShift(
         name,
@@ -219,13 +228,17 @@ def shift_tiles(
     for tile, name in enumerate(names):
         regions, others = region_counts(levels, tile), region_counts(corpus, tile)
         if regions.sum():
-            parts = [ratio(regions[:, i], regions.sum(axis=1), seed) for i in range(9)]
+            edge = _TAIL ** (1 / int(regions.any(axis=1).sum()))
+            parts = [_opened(ratio(regions[:, i], regions.sum(axis=1), seed), edge) for i in range(9)]
         else:
             parts = [Estimate(np.nan, np.nan, np.nan)] * 9
+        number = ratio(counts[:, tile], np.ones(len(levels)), seed)
+        if number.mean == 0:
+            number = Estimate(0.0, 0.0, -math.log(_TAIL) / len(levels))
         found.append(
             TileShift(
                 name,
-                ratio(counts[:, tile], np.ones(len(levels)), seed),
+                number,
                 float(other[:, tile].mean()),
                 bool(other[:, tile].sum() <= RARE * other.sum()),
                 np.array([part.mean for part in parts]),
@@ -235,6 +248,13 @@ def shift_tiles(
             )
         )
     return found
+
+
+def _opened(share: Estimate, edge: float) -> Estimate:
+    """Returns a share with an interval of some width where it is 0 or 1."""
+    if share.mean == 0:
+        return Estimate(0.0, 0.0, 1 - edge)
+    return Estimate(1.0, edge, 1.0) if share.mean == 1 else share
 
 
 def cell_frequencies(levels: NDArray[np.uint8], tile: int) -> NDArray[np.float64]:

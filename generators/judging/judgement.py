@@ -159,7 +159,8 @@ def judge(
     train = yardstick.train
     first = batch[:examined]
     close = nearest(batch, train, (), threshold, yardstick.workers)
-    turned = nearest(batch, train, problem.symmetries, threshold, yardstick.workers)
+    neighbours = nearest(first, train, problem.symmetries, None, yardstick.workers)
+    rest = nearest(batch[len(first) :], train, problem.symmetries, threshold, yardstick.workers)
     play = play_levels(problem, batch, yardstick.seconds, yardstick.workers, progress)
     novel = close.distances >= threshold
     size = min(BATCH, len(batch))
@@ -173,10 +174,10 @@ def judge(
         batch,
         play,
         novel,
-        turned.distances >= threshold,
+        np.concatenate([neighbours.distances, rest.distances]) >= threshold,
         first_occurrences(batch),
         first_occurrences(batch, problem.symmetries),
-        nearest(first, train, problem.symmetries, None, yardstick.workers),
+        neighbours,
         copied_patches(first, train, problem.symmetries),
         pattern_divergences(batch, train),
         restricted,

@@ -15,6 +15,10 @@ from envs import solve
 from envs.problem import Problem
 from envs.suite import clipped_targets, interval_distances
 
+#: Whether solvers' time is a processor's, for on a busy machine the clock on the wall would make levels unknown that
+#: another run solves; not every system keeps it.
+PROCESSOR_TIME = hasattr(time, "pthread_getcpuclockid")
+
 
 @dataclass(frozen=True)
 class Play:
@@ -72,10 +76,8 @@ def play_levels(
     anyhow: dict[str, Any] = (
         {"shortest": "any"} if "shortest" in inspect.signature(problem.rules.solve).parameters else {}
     )
-    # On a busy machine the clock on the wall would make levels unknown that another run solves.
-    fair = hasattr(time, "pthread_getcpuclockid")
     solutions = solve(
-        problem, levels, seconds=seconds, workers=workers, progress=progress, processor_time=fair, **anyhow
+        problem, levels, seconds=seconds, workers=workers, progress=progress, processor_time=PROCESSOR_TIME, **anyhow
     )
     solved = np.array([solution.solved for solution in solutions], np.bool_)
     told = problem.playable(metrics)
