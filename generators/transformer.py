@@ -106,7 +106,11 @@ class Block(nn.Module):
         )
         if past is not None:
             keys, values = past.add(keys, values)
-        attended = scaled_dot_product_attention(queries, keys, values, is_causal=self.causal and length > 1)
+        if length == 1:
+            # torch's fused attention is made for many queries; for one, plain products are a third faster.
+            attended = (queries @ keys.transpose(2, 3) * queries.shape[3] ** -0.5).softmax(dim=3) @ values
+        else:
+            attended = scaled_dot_product_attention(queries, keys, values, is_causal=self.causal)
         tokens = tokens + self.attended(attended.transpose(1, 2).reshape(batch, length, width))
         hidden = relu(self.rise(self.perceptron_norm(tokens)))
         return tokens + self.fall(hidden * hidden)
