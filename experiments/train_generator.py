@@ -162,7 +162,15 @@ def prepare(options: Options) -> tuple[Generator, Corpus, FitOptions, Path]:
     make_folder(folder)
     model = asdict(generator.config)
     if options.resume:
-        before = read_config(folder / CONFIG_FILE).get("model")
+        begun_with = read_config(folder / CONFIG_FILE)
+        digest = corpus.record()["digest"]
+        known = begun_with.get("corpus")
+        if not isinstance(known, dict) or known.get("digest") != digest:
+            raise UserError(
+                f"{folder} was begun with another corpus than this ({digest}): give --resume with the levels that the "
+                "run began with, or another --name."
+            )
+        before = begun_with.get("model")
         if before != _plain(model):
             raise UserError(
                 f"{folder} was begun with the model {before}, not {_plain(model)}: give --resume with the settings "

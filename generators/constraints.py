@@ -44,7 +44,8 @@ class CountTable:
                 least.append(0)
                 greatest.append(int(top) + 1 if np.isfinite(top) else int(max(bottom, 0)))
             else:
-                reach = _EXCURSION
+                # One more at each end stands for all beyond it, from where there is no way back.
+                reach = _EXCURSION + 1
                 least.append(int(bottom if np.isfinite(bottom) else min(top, 0)) - reach)
                 greatest.append(int(top if np.isfinite(top) else max(bottom, 0)) + reach)
         self._coefficients = coefficients
@@ -62,8 +63,12 @@ class CountTable:
         values = states + self._least
         # successors[s, t]: the state after tile t was placed in state s.
         self.successors = np.stack([self._state(values + change) for change in coefficients.T], axis=1)
+        # Tiles that are placed while a value is cut off would be counted wrongly: such states are left for good.
+        mixed = (coefficients < 0).any(axis=1) & (coefficients > 0).any(axis=1)
+        beyond = (((values == self._least) | (values == self._greatest)) & mixed).any(axis=1)
+        self.successors[beyond] = np.flatnonzero(beyond)[:, None]
         self.start = int(self._state(np.zeros((1, len(rules)), np.int64))[0])
-        self.cells_needed = self._distances(np.all((values >= low) & (values <= high), axis=1, keepdims=True)[:, 0])
+        self.cells_needed = self._distances(np.all((values >= low) & (values <= high), axis=1) & ~beyond)
 
     def _state(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         cut = np.clip(values, self._least, self._greatest) - self._least

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,9 @@ def _read(file: Path, problem: Problem, shape: Shape) -> NDArray[np.uint8]:
     none = np.zeros((0, *shape), np.uint8)
     try:
         levels = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, MemoryError, BadZipFile):
         return none
-    sound = levels.dtype == np.uint8 and levels.shape[1:] == tuple(shape) and levels.size
+    sound = (
+        isinstance(levels, np.ndarray) and levels.dtype == np.uint8 and levels.shape[1:] == tuple(shape) and levels.size
+    )
     return levels if sound and levels.max() < len(problem.tiles) else none

@@ -17,6 +17,7 @@ from envs.design_options import level_shape
 from envs.errors import unknown_name
 from envs.level_io import level_files, read_collection
 from envs.problem import Problem, Shape
+from envs.symmetries import images
 from generators.constructed import constructed_levels
 
 #: The three parts of a corpus: to learn from, to stop early by, and to judge on.
@@ -78,6 +79,8 @@ class CorpusOptions:
             raise UserError(f"The corpus {self.kind} ({KINDS[self.kind]}) {wanted}; got {self.path!r}.")
         if self.levels < 0:
             raise UserError(f"The number of levels must be at least 0, which takes all; got {self.levels}.")
+        if self.seed < 0:
+            raise UserError(f"The seed of a corpus must be at least 0; got {self.seed}.")
         for name in ("held_out", "test"):
             if not 0 < getattr(self, name) < 0.5:
                 raise UserError(f"The share {name} must be above 0 and below 0.5; got {getattr(self, name)}.")
@@ -265,10 +268,11 @@ def _construct(
     train, rest = parts[0], []
     seen = {level.tobytes() for level in train}
     for split, part in zip(SPLITS[1:], parts[1:], strict=True):
-        fresh = [level for level in part if level.tobytes() not in seen]
-        if len(fresh) < len(part):
-            notes.append(f"{len(part) - len(fresh)} {split.replace('_', ' ')} levels equal training levels: left out.")
-        rest.append(np.stack(fresh) if fresh else part[:0])
+        fresh = _fresh(task, part, seen)
+        if not fresh.all():
+            notes.append(_left_out(split, fresh))
+        rest.append(part[fresh])
+        seen |= {level.tobytes() for level in rest[-1]}
     for split, part in zip(SPLITS[1:], rest, strict=True):
         if not len(part):
             raise UserError(
@@ -317,6 +321,8 @@ def _assemble(
 ) -> Corpus:
     """Splits whole levels, then cuts them into windows."""
     where = options.path
+    if not named:
+        raise UserError(f"{where} holds no levels that {task.name} can have; a corpus needs 3 to be split.")
     if shape is None:
         shapes = Counter(level.shape for _, level in named)
         if len(shapes) > 1:
@@ -351,10 +357,11 @@ def _assemble(
                 levels, marks = levels[kept], marks[kept]
             known = {level.tobytes() for level in levels}
         else:
-            fresh = np.array([level.tobytes() not in known for level in levels], np.bool_)
+            fresh = _fresh(task, levels, known)
             if not fresh.all():
-                notes.append(f"{(~fresh).sum()} {split.replace('_', ' ')} levels equal training levels: left out.")
+                notes.append(_left_out(split, fresh))
             levels, marks = levels[fresh], marks[fresh]
+            known |= {level.tobytes() for level in levels}
             if not len(levels):
                 raise UserError(
                     f"All {split.replace('_', ' ')} levels of {where} equal training levels; there is nothing to judge "
@@ -365,6 +372,23 @@ def _assemble(
     if names and not all(names):
         names = tuple(name or "others" for name in names)
     return Corpus(task, options, parts["train"], parts["held_out"], parts["test"], names, tuple(notes))
+
+
+def _fresh(task: Problem, levels: NDArray[np.uint8], known: set[bytes]) -> NDArray[np.bool_]:
+    """Tells which levels are none of those that are known, nor one of these under symmetries, bool (n,).
+
+    Models learn from the symmetric images of training levels too.
+    """
+    found = np.zeros(len(levels), np.bool_)
+    for image in images(task.symmetries, levels):
+        found |= np.array([level.tobytes() in known for level in image], np.bool_)
+    return ~found
+
+
+def _left_out(split: str, fresh: NDArray[np.bool_]) -> str:
+    """Returns the note on levels that are left out."""
+    others = "training levels" if split == "held_out" else "training or held-out levels"
+    return f"{(~fresh).sum()} {split.replace('_', ' ')} levels equal {others}, or these under symmetries: left out."
 
 
 def _split(

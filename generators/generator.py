@@ -261,6 +261,10 @@ class Generator(ABC):
         """Returns what the model thinks of levels, uint8 (n, *shape); None where the family cannot tell."""
         return None
 
+    @classmethod  # noqa: B027 (most have nothing to check)
+    def check_size(cls, spec: LevelSpec, config: Any, numbers: int) -> None:
+        """Raises ValueError where a model would have far more than so many numbers; it does not make the model."""
+
     # What all families share.
 
     def sample(
@@ -278,6 +282,7 @@ class Generator(ABC):
             seed: equal seeds give equal levels, for equal n.
             condition: by a metric's name the value wanted, or (n,) values; by "label" a class.
             fixed_tiles: whole numbers (*shape) or (n, *shape): the tile that must stay in a cell, -1 where any may.
+                They stay even where they break the count rules of the levels (two players), which are then not kept.
             **sampling: options of the family's `Sampling`.
 
         Returns:
@@ -310,8 +315,11 @@ class Generator(ABC):
         """Returns fixed tiles for each of n levels, or None where nothing is fixed."""
         if tiles is None:
             return None
-        given = np.asarray(tiles)
         shape = self.spec.shape
+        try:
+            given = np.asarray(tiles)
+        except ValueError:
+            raise UserError(f"fixed_tiles must be of shape {shape} or {(n, *shape)}; its rows differ.") from None
         if given.shape not in (shape, (n, *shape)) or not np.issubdtype(given.dtype, np.integer):
             raise UserError(
                 f"fixed_tiles must be whole numbers of shape {shape} or {(n, *shape)}; got {given.dtype} {given.shape}."
@@ -478,26 +486,32 @@ def _typed(value: Any, hint: Any, what: str) -> Any:
     try:
         if hint is int and not isinstance(value, bool) and int(value) == float(value):
             return int(value)
-        if hint is float and not isinstance(value, bool):
+        if hint is float and not isinstance(value, bool) and math.isfinite(float(value)):
             return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     if hint in (bool, str) and isinstance(value, hint):
         return value
     name = getattr(hint, "__name__", str(hint))
-    raise UserError(f"{what} must be of type {name}; got {value!r}.")
+    shown = repr(value)
+    raise UserError(f"{what} must be of type {name}; got {shown if len(shown) <= 60 else shown[:60] + '…'}.")
 
 
 def load_arrays_of(path: Path) -> dict[str, NDArray]:
     """Reads a file of learned numbers.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: it is missing or damaged, or holds what is no finite number.
     """
     try:
         arrays: dict[str, NDArray] = load_arrays(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; save the generator again.") from error
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); save the generator again.") from error
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise UserError(f"{path} is damaged ({name} is of {array.dtype}); save the generator again.")
+        if not np.isfinite(array).all():
+            raise UserError(f"{path} is damaged ({name} holds what is no finite number); train the generator again.")
     return arrays

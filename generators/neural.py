@@ -15,6 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from envs import UserError
 from envs.errors import unknown_name
@@ -235,7 +239,31 @@ class NeuralGenerator(Generator):
     def _built(self, seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.build().to(self.device)
+            network = self.build()
+            return network if torch.get_default_device().type == "meta" else network.to(self.device)
+
+    @classmethod
+    def check_size(cls, spec: LevelSpec, config: Any, numbers: int) -> None:
+        """Raises ValueError where the network would have far more than so many weights; no memory is taken for them.
+
+        The network of a damaged configuration may be larger than any machine, or take hours to be put together.
+        """
+        found = 0
+
+        def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+            nonlocal found
+            found += 0 if tensor is None else tensor.numel()
+            # What is tied or made anew at each start is counted and not saved.
+            if found > 8 * numbers + 1_000_000:
+                raise ValueError(f"config.json describes far more than the {numbers} numbers that were saved")
+
+        hooks = [register_module_parameter_registration_hook(count), register_module_buffer_registration_hook(count)]
+        try:
+            with torch.device("meta"):
+                cls(spec, config)
+        finally:
+            for hook in hooks:
+                hook.remove()
 
 
 def adamw(network: nn.Module, options: FitOptions, **changes: Any) -> torch.optim.Optimizer:
@@ -294,6 +322,7 @@ class _Fitting:
         self.looked_at = torch.from_numpy(held_out.levels[:_LOOKED_AT].astype(np.int64)).to(self.options.device)
         self.looked_for = Asked.of(generator.spec, values[:_LOOKED_AT], labels[:_LOOKED_AT], self.options.device)
         self.weights = self._balance()
+        self.log: MetricsLog | None = None
         #: The round whose order is known, and that order.
         self.ordered = (-1, np.zeros(0, np.int64))
 
@@ -310,7 +339,6 @@ class _Fitting:
         before, began = books.fit.seconds, clock()
         saved = lined = began
         looking = 0.0
-        log: MetricsLog | None = None
         sums: dict[str, Tensor] = {}
         since = 0
         try:
@@ -323,10 +351,10 @@ class _Fitting:
                     # Where time is what counts, not much of it is spent on looking.
                     due = looking <= _LOOKING * (books.fit.seconds - before)
                 if over or due:
-                    books.looks = int(share * LOOKS)
                     looked = clock()
                     stop = self._look()
                     looking += clock() - looked
+                    books.looks = int(share * LOOKS)
                     if stop or over:
                         self._next_stage()
                         continue
@@ -336,37 +364,38 @@ class _Fitting:
                 since += 1
                 now = clock()
                 books.fit.seconds = before + now - began
-                if now - lined > _LINE_SECONDS or since % 200 == 0:
-                    means = self._means(sums, since)
-                    if log is None and self.folder is not None:
-                        columns = ("steps", "seconds", "levels", "held_out", *means)
-                        log = MetricsLog(self.folder / METRICS_FILE, columns, books.fit.steps - since)
-                    if log is not None:
-                        fit = books.fit
-                        log.write(
-                            {
-                                "steps": fit.steps,
-                                "seconds": fit.seconds,
-                                "levels": fit.levels,
-                                **means,
-                                "held_out": fit.held_out,
-                            }
-                        )
-                    if self.report:
-                        self.report(books.fit, self._share())
+                # What is saved was looked at first, so that a checkpoint never holds weights that are no numbers.
+                save = now - saved > _CHECKPOINT_SECONDS
+                if save or now - lined > _LINE_SECONDS or since % 200 == 0:
+                    self._log(sums, since)
                     sums, since, lined = {}, 0, now
-                if now - saved > _CHECKPOINT_SECONDS:
+                if save:
                     self._save()
                     saved = now
         except KeyboardInterrupt:
             self._save()
             raise
         books.fit.seconds = before + clock() - began
+        if since:
+            self._log(sums, since)
         if self.report:
             self.report(books.fit, 1.0)
         generator.network.eval()
         self._save()
         return generator.note(self.corpus, books.fit)
+
+    def _log(self, sums: Mapping[str, Tensor], number: int) -> None:
+        """Writes a line of metrics.csv with the means of the last so many updates, and reports them."""
+        means = self._means(sums, number)
+        fit = self.books.fit
+        if self.log is None and self.folder is not None:
+            columns = ("steps", "seconds", "levels", "held_out", *means)
+            self.log = MetricsLog(self.folder / METRICS_FILE, columns, fit.steps - number)
+        if self.log is not None:
+            known = {"steps": fit.steps, "seconds": fit.seconds, "levels": fit.levels, "held_out": fit.held_out}
+            self.log.write({**known, **means})
+        if self.report:
+            self.report(fit, self._share())
 
     def _means(self, sums: Mapping[str, Tensor], number: int) -> dict[str, float]:
         """Returns the means of what was reported, or raises where one is no number."""
@@ -470,9 +499,12 @@ class _Fitting:
         current = self._weights()
         generator.network.load_state_dict(self.average)
         generator.network.eval()
-        with torch.no_grad():
-            score = generator.held_out_score(self.looked_at, self.looked_for, self.training)
-        generator.network.load_state_dict(current)
+        try:
+            with torch.no_grad():
+                score = generator.held_out_score(self.looked_at, self.looked_for, self.training)
+        finally:
+            # An interrupt here must not leave the average in the checkpoint as the weights themselves.
+            generator.network.load_state_dict(current)
         if math.isnan(books.fit.held_out) or score < books.fit.held_out:
             books.fit.held_out, books.fit.best_step = score, books.fit.steps
             self.best = {name: weights.clone() for name, weights in self.average.items()}

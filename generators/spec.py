@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,9 @@ LABEL = "label"
 
 #: How many buckets a metric's range is cut into.
 BUCKETS = 8
+
+#: Levels that a saved generator is for have at most so many cells.
+_MOST_CELLS = 2**20
 
 #: Normalised metric values are cut off here.
 _FARTHEST = 5.0
@@ -52,7 +57,15 @@ class MetricCondition:
 
     def bucket(self, values: NDArray) -> NDArray[np.int64]:
         """Returns the bucket of each value, int64, from 0 to len(edges)."""
-        return np.searchsorted(np.asarray(self.edges), values, side="right").astype(np.int64)
+        # Metrics are measured as float32, and so are the edges; a value that is asked for may be more exact than these.
+        edges = np.asarray(self.edges, np.float32)
+        return np.searchsorted(edges, np.asarray(values, np.float32), side="right").astype(np.int64)
+
+    def sound(self) -> bool:
+        """Tells whether its numbers can be those of a metric."""
+        numbers = (self.mean, self.scale, self.low, self.high, *self.edges)
+        rising = all(first < second for first, second in pairwise(self.edges))
+        return all(map(_is_number, numbers)) and self.scale > 0 and self.low <= self.high and rising
 
     @classmethod
     def of(cls, name: str, values: NDArray) -> MetricCondition | None:
@@ -199,7 +212,11 @@ class LevelSpec:
         return values, labels
 
     def _label_numbers(self, asked: Any, n: int) -> NDArray[np.int64]:
-        entries = np.broadcast_to(np.asarray(asked), (n,)) if np.ndim(asked) <= 1 and np.size(asked) in (1, n) else None
+        try:
+            given = np.asarray(asked)
+            entries = np.broadcast_to(given, (n,)) if given.ndim <= 1 and given.size in (1, n) else None
+        except ValueError:
+            entries = None
         if entries is None:
             raise UserError(f"label must be one class, or {n}, one for each level; got {asked!r}.")
         numbers = []
@@ -279,7 +296,7 @@ class LevelSpec:
                 conditions=conditions,
                 **{key: tuple(value) for key, value in rest.items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(f"its description of the levels is damaged ({type(error).__name__}: {error})") from error
         problem = spec.task()
         names = tuple(tile.name for tile in problem.tiles)
@@ -288,15 +305,36 @@ class LevelSpec:
                 f"it is for {spec.problem} with the tiles {', '.join(map(str, spec.tiles))}, but {spec.problem} has "
                 f"{', '.join(names)}"
             )
-        sound = (
-            len(spec.shape) == len(problem.default_shape)
-            and all(isinstance(size, int) and size >= 1 for size in spec.shape)
-            and len(spec.fewest) == len(spec.most) == len(spec.frequencies) == len(names)
-            and len(spec.rules_kept) == len(problem.count_rules)
-        )
-        if not sound:
+        if not spec._fits(problem):
             raise UserError(f"its description of {spec.problem} levels of shape {spec.shape} does not fit the problem")
         return spec
+
+    def _fits(self, problem: Problem) -> bool:
+        """Tells whether every value is of its type and can be of levels of the problem."""
+        shape = len(self.shape) == len(problem.default_shape) and all(
+            type(size) is int and size >= least for size, least in zip(self.shape, problem.smallest_shape, strict=True)
+        )
+        if not shape or math.prod(self.shape) > _MOST_CELLS:
+            return False
+        known = [metric.name for metric in problem.metrics]
+        asked = [metric.name for metric in self.conditions]
+        return (
+            len(self.fewest) == len(self.most) == len(self.frequencies) == len(self.tiles)
+            and all(type(count) is int for count in (*self.fewest, *self.most))
+            and all(0 <= few <= many <= self.cells for few, many in zip(self.fewest, self.most, strict=True))
+            and all(_is_number(share) and share >= 0 for share in self.frequencies)
+            and len(self.rules_kept) == len(problem.count_rules)
+            and all(type(keeps) is bool for keeps in self.rules_kept)
+            and all(type(label) is str for label in self.labels)
+            and len(set(self.labels)) == len(self.labels)
+            and all(name in known for name in asked)
+            and len(set(asked)) == len(asked)
+            and all(metric.sound() for metric in self.conditions)
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _distinct(rules: list[CountRule]) -> list[CountRule]:

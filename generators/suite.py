@@ -77,7 +77,7 @@ def load_generator(folder: Path | str) -> Generator:
     try:
         kind = get_family(config["family"])
         spec = LevelSpec.parse(config["spec"])
-        generator = kind(spec, options_of(kind.Config, config["config"], f"option of {kind.name}"))
+        options: Any = options_of(kind.Config, config["config"], f"option of {kind.name}")
     except UserError as error:
         raise UserError(f"{path} cannot be used: {str(error).rstrip('.')}; train the generator again.") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -85,8 +85,12 @@ def load_generator(folder: Path | str) -> Generator:
     weights = place / WEIGHTS_FILE
     arrays = load_arrays_of(weights)
     try:
+        kind.check_size(spec, options, sum(array.size for array in arrays.values()))
+        generator = kind(spec, options)
         generator.restore(arrays)
-    except (RuntimeError, KeyError, ValueError, IndexError) as error:
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {str(error).rstrip('.')}; train the generator again.") from error
+    except (RuntimeError, KeyError, ValueError, IndexError, TypeError, MemoryError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{weights} is damaged or of another model than config.json says ({reason}); save the generator again."

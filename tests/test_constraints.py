@@ -81,3 +81,19 @@ def test_too_much_is_refused():
     names = [*NAMES, "wall"]
     with pytest.raises(UserError, match="states"):
         CountTable(wide, names)
+
+
+def test_tiles_beyond_the_table_are_not_forgotten():
+    """As many of one tile as of another: a value that was cut off would let a level end that is uneven."""
+    table = CountTable((CountRule({"a": 1, "b": -1}, 0, 0),), ("empty", "a", "b"))
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        states = np.array([table.start])
+        counts = np.zeros(3, int)
+        for cell in range(60):
+            allowed = table.allowed(states, 60 - cell)[0]
+            # Tiles of the first kind wherever they may be, so that the value rises as far as it can.
+            tile = 1 if allowed[1] and cell < 30 else int(random.choice(np.flatnonzero(allowed)))
+            counts[tile] += 1
+            states = table.successors[states, [tile]]
+        assert counts[1] == counts[2] > 0

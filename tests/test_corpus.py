@@ -147,7 +147,7 @@ def test_equal_levels_are_not_judged_by(tmp_path):
 
 def test_a_record_makes_the_same_corpus_again(tmp_path):
     path = write_folder(tmp_path / "levels", "binary", {"a.txt": 30})
-    corpus = load_corpus("binary", CorpusOptions("folder", path, shape=(3, 3), stride=(1, 2)))
+    corpus = load_corpus("binary", CorpusOptions("folder", path, shape=(3, 4), stride=(1, 1)))
     assert open_corpus("binary", corpus.record()).digest == corpus.digest
     (tmp_path / "levels").rename(tmp_path / "moved")
     assert open_corpus("binary", corpus.record(), str(tmp_path / "moved")).digest == corpus.digest
@@ -219,3 +219,38 @@ def test_the_platformer_is_windowed():
     assert (corpus.train.sources, corpus.held_out.sources, corpus.test.sources) == (10, 2, 3)
     assert len(corpus.train) == 300
     assert "MIT" in "".join(corpus.card())
+
+
+def test_images_of_training_levels_are_not_judged_by():
+    """Training shows models the symmetric images of its levels; a test level that is one of these has been seen."""
+    from envs.symmetries import images
+
+    random = np.random.default_rng(0)
+    levels = random.integers(0, 2, (60, 4, 4)).astype(np.uint8)
+    doubled = np.concatenate([levels, levels[:20, ::-1], levels[20:40, :, ::-1]])
+    for seed in range(5):
+        corpus = corpus_of_levels("binary", doubled, seed=seed, held_out=0.2, test=0.2)
+        learned = keys(images(corpus.problem.symmetries, corpus.train.levels).reshape(-1, 4, 4))
+        stopped = keys(images(corpus.problem.symmetries, corpus.held_out.levels).reshape(-1, 4, 4))
+        assert not learned & keys(corpus.held_out.levels)
+        assert not (learned | stopped) & keys(corpus.test.levels)
+    built = load_corpus("sokoban", CorpusOptions(levels=400, shape=(4, 4), held_out=0.4, test=0.4))
+    learned = keys(images(built.problem.symmetries, built.train.levels).reshape(-1, 4, 4))
+    assert not learned & keys(built.test.levels)
+    assert any("under symmetries" in note for note in built.notes)
+
+
+def test_no_levels_and_negative_seeds_are_named(tmp_path):
+    with pytest.raises(UserError, match="holds no levels"):
+        corpus_of_levels("binary", np.zeros((0, 4, 4), np.uint8))
+    with pytest.raises(UserError, match="seed"):
+        load_corpus("binary", CorpusOptions(seed=-1))
+
+
+def test_an_archive_in_place_of_kept_levels_is_passed_over(tmp_path):
+    zelda = get_problem("zelda")
+    levels = constructed.constructed_levels(zelda, 4, 0, (7, 11))
+    (file,) = (tmp_path / "cache").rglob("*.npy")
+    with file.open("wb") as opened:
+        np.savez(opened, levels=levels)
+    assert np.array_equal(constructed.constructed_levels(zelda, 4, 0, (7, 11)), levels)

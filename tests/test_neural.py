@@ -139,7 +139,7 @@ def test_metrics_are_written(corpus, tmp_path):
     options = FitOptions(minutes=0, steps=500, patience=0)
     made(corpus).fit(corpus, options, tmp_path, lambda fit, share: reports.append(share))
     columns = read_metrics(tmp_path / METRICS_FILE)
-    assert columns["steps"].tolist() == [200, 400]
+    assert columns["steps"].tolist() == [200, 400, 500]
     assert np.isfinite(columns["loss"]).all()
     assert reports[-1] == 1.0
     assert reports == sorted(reports)
@@ -209,3 +209,40 @@ def test_saved_and_loaded_it_samples_the_same(corpus, tmp_path, monkeypatch):
     fixed = np.full((4, 6), -1)
     fixed[1, :] = 1
     assert (loaded.sample(7, 1, fixed_tiles=fixed)[:, 1] == 1).all()
+
+
+def test_a_short_training_is_recorded_too(corpus, tmp_path):
+    told = []
+    generator = made(corpus)
+    fit = generator.fit(corpus, FitOptions(minutes=0, steps=7), tmp_path, lambda fit, share: told.append(share))
+    assert read_metrics(tmp_path / METRICS_FILE)["steps"].tolist()[-1] == 7
+    assert fit.figures["loss"] > 0
+    assert told[-1] == 1.0
+
+
+def test_a_short_training_that_comes_to_nothing_says_so(corpus):
+    with pytest.raises(TrainingStoppedError, match="finite"):
+        made(corpus, start=math.nan).fit(corpus, FitOptions(minutes=0, steps=7))
+
+
+def test_an_interrupt_while_looking_changes_nothing(corpus, tmp_path, monkeypatch):
+    whole = made(corpus)
+    whole.fit(corpus, STEPS)
+    original, made_looks = Cells.held_out_score, 0
+
+    def interrupt(self, *arguments):
+        nonlocal made_looks
+        made_looks += 1
+        if made_looks == 4:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Cells, "held_out_score", interrupt)
+    (tmp_path / "broken").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        made(corpus).fit(corpus, STEPS, tmp_path / "broken")
+    monkeypatch.undo()
+    resumed = made(corpus)
+    resumed.fit(corpus, STEPS, tmp_path / "broken", resume=True)
+    assert equal(whole.network.state_dict(), resumed.network.state_dict())
+    assert whole.facts["fit"]["held_out"] == resumed.facts["fit"]["held_out"]

@@ -55,6 +55,8 @@ def finished(tmp_path_factory):
 
 def refused(result, *words):
     code, _, err = result
+    # A progress bar wipes itself away before the sentence.
+    err = err.rsplit("\r", 1)[-1]
     assert code == 2, err
     # A progress bar may have been there before.
     said = err.replace("\r", "\n").strip().splitlines()[-1].strip()

@@ -30,8 +30,8 @@ class Config:
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
-        if self.neighbours < 0:
-            raise UserError(f"The number of neighbours must be at least 0; got {self.neighbours}.")
+        if not 0 <= self.neighbours <= 64:
+            raise UserError(f"The number of neighbours must be from 0 to 64; got {self.neighbours}.")
         if self.bands < 1:
             raise UserError(f"There must be at least 1 band; got {self.bands}.")
 

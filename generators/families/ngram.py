@@ -28,8 +28,8 @@ class Config:
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
-        if self.context is not None and self.context < 0:
-            raise UserError(f"The context must be at least 0 tiles; got {self.context}.")
+        if self.context is not None and not 0 <= self.context <= 64:
+            raise UserError(f"The context must be from 0 to 64 tiles; got {self.context}.")
 
 
 class Ngram(BackoffGenerator):
