@@ -234,18 +234,32 @@ def open_corpus(problem: str | Problem, record: Mapping[str, Any], path: str | N
 
 
 def corpus_of_levels(
-    problem: str | Problem, levels: NDArray[np.uint8], *, held_out: float = 0.1, test: float = 0.1, seed: int = 0
+    problem: str | Problem,
+    levels: NDArray[np.uint8],
+    *,
+    held_out: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    repeats: bool = False,
 ) -> Corpus:
-    """Makes a corpus of levels at hand, uint8 (n, *shape), split at random.
+    """Makes a corpus of levels at hand, split at random.
+
+    Args:
+        problem: a problem or its name.
+        levels: uint8 (n, *shape).
+        held_out: the share of levels to stop training by.
+        test: the share to judge on.
+        seed: of the split.
+        repeats: keep held-out and test levels that equal training levels; for levels so small that there are few.
 
     Raises:
-        UserError: they are no levels of the problem, or fewer than three.
+        UserError: they are no levels of the problem, or fewer than three, or nothing is left to judge on.
     """
     task = get_problem(problem)
     batch = task.check_levels(levels)
     options = CorpusOptions("folder", "levels given as an array", 0, None, None, held_out, test, seed)
     named = [("", level) for level in batch]
-    return _assemble(task, options, named, [None] * len(named), [""] * len(named), None, [])
+    return _assemble(task, options, named, [None] * len(named), [""] * len(named), None, [], repeats)
 
 
 def _construct(
@@ -318,6 +332,7 @@ def _assemble(
     labels: Sequence[str],
     shape: Shape | None,
     notes: list[str],
+    repeats: bool = False,
 ) -> Corpus:
     """Splits whole levels, then cuts them into windows."""
     where = options.path
@@ -357,7 +372,7 @@ def _assemble(
                 levels, marks = levels[kept], marks[kept]
             known = {level.tobytes() for level in levels}
         else:
-            fresh = _fresh(task, levels, known)
+            fresh = np.ones(len(levels), np.bool_) if repeats else _fresh(task, levels, known)
             if not fresh.all():
                 notes.append(_left_out(split, fresh))
             levels, marks = levels[fresh], marks[fresh]

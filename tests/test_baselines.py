@@ -25,7 +25,7 @@ PLAIN = FitOptions(symmetries=False)
 
 @pytest.fixture(scope="module")
 def zelda():
-    return corpus_of_levels("zelda", envs.construct("zelda", 120, seed=5))
+    return corpus_of_levels("zelda", envs.construct("zelda", 120, seed=5), repeats=True)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def tiny():
     levels = (random.random((150, 2, 3)) < [[0.1, 0.5, 0.8], [0.3, 0.9, 0.5]]).astype(np.uint8)
     levels[:, 1, 2] = levels[:, 0, 0] ^ levels[:, 0, 2]
     # A random split may put all copies of a level on one side, so that the others are never left without any.
-    return corpus_of_levels("binary", levels, held_out=0.2, test=0.2, seed=1)
+    return corpus_of_levels("binary", levels, held_out=0.2, test=0.2, seed=1, repeats=True)
 
 
 def all_levels():
@@ -122,7 +122,7 @@ def test_weights_are_chosen_by_the_held_out_levels(zelda):
 
 def test_hand_checked_copies(tiny):
     levels = np.array([[[0, 0, 0, 1], [0, 0, 1, 1]], [[1, 1, 1, 1], [0, 0, 0, 0]]], np.uint8)
-    corpus = corpus_of_levels("binary", np.random.default_rng(0).integers(0, 2, (40, 2, 4)))
+    corpus = corpus_of_levels("binary", np.random.default_rng(0).integers(0, 2, (40, 2, 4)), repeats=True)
     generator = make_generator("copy_left", corpus)
     generator.count(levels, levels, 0)
     # 10 of 12 neighbours are alike: (10 + 1) / (12 + 2). The first tile is 0 once of two above: (1 + 1) / (2 + 2), and

@@ -103,8 +103,8 @@ def test_each_cell_of_a_translation_sees_every_other():
 
 @pytest.fixture(scope="module")
 def pair():
-    source = corpus_of_levels("maze", construct("maze", 200, seed=5, shape=SHAPE), seed=1)
-    target = corpus_of_levels("zelda", construct("zelda", 200, seed=6, shape=SHAPE), seed=1)
+    source = corpus_of_levels("maze", construct("maze", 200, seed=5, shape=SHAPE), seed=1, repeats=True)
+    target = corpus_of_levels("zelda", construct("zelda", 200, seed=6, shape=SHAPE), seed=1, repeats=True)
     return source, target
 
 

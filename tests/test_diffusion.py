@@ -33,7 +33,7 @@ def stripes(n, seed=0):
 
 @pytest.fixture(scope="module")
 def corpus():
-    return corpus_of_levels("binary", stripes(300), seed=1)
+    return corpus_of_levels("binary", stripes(300), seed=1, repeats=True)
 
 
 def made(corpus, **config):
@@ -231,7 +231,7 @@ def test_padding_is_marked():
 
 
 def test_count_rules_are_kept():
-    corpus = corpus_of_levels("zelda", construct("zelda", 30, seed=3, shape=(5, 6)))
+    corpus = corpus_of_levels("zelda", construct("zelda", 30, seed=3, shape=(5, 6)), repeats=True)
     generator = made(corpus)
     constrained = generator.sample(20, seed=1, steps=2)
     free = generator.sample(20, seed=1, steps=2, constrained=False)

@@ -41,7 +41,7 @@ def striped(count, seed=0):
 
 @pytest.fixture(scope="module")
 def corpus():
-    return corpus_of_levels(get_problem("binary"), striped(200), seed=1)
+    return corpus_of_levels(get_problem("binary"), striped(200), seed=1, repeats=True)
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +283,7 @@ def test_count_rules_are_kept():
     for level in levels:
         places = random.permutation(25)[:3]
         level.reshape(-1)[places] = [2, 3, 4]
-    generator = Gan(LevelSpec.of(corpus_of_levels(problem, levels)), GanConfig(**TINY))
+    generator = Gan(LevelSpec.of(corpus_of_levels(problem, levels, repeats=True)), GanConfig(**TINY))
     names = [tile.name for tile in problem.tiles]
     assert kept(problem.count_rules, generator.sample(50, 1), names).all()
     assert not kept(problem.count_rules, generator.sample(50, 1, constrained=False, temperature=1.0), names).all()

@@ -63,7 +63,7 @@ def small(corpus, **config):
 @pytest.fixture(scope="module")
 def sokoban():
     levels = construct("sokoban", 80, seed=1, shape=(7, 7))
-    return corpus_of_levels("sokoban", levels)
+    return corpus_of_levels("sokoban", levels, repeats=True)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_things_are_what_the_count_rules_name(sokoban):
     assert set(names[generator.things.numpy()]) == {"player", "crate", "target"}
     assert set(names[generator.group.numpy()]) == {"empty", "player", "crate", "target"}
     assert not small(sokoban, things=False).group.any()
-    binary = corpus_of_levels("binary", construct("binary", 20, seed=1, shape=(6, 6)))
+    binary = corpus_of_levels("binary", construct("binary", 20, seed=1, shape=(6, 6)), repeats=True)
     assert not small(binary).group.any()
 
 
@@ -220,7 +220,7 @@ def test_half_a_level_tells_the_other(tiny):
 def test_conditions_and_guidance_steer():
     random = np.random.default_rng(0)
     share = random.random((400, 1, 1)) * 0.55  # up to there, more walls make more regions
-    corpus = corpus_of_levels("binary", (random.random((400, 6, 6)) < share).astype(np.uint8), seed=1)
+    corpus = corpus_of_levels("binary", (random.random((400, 6, 6)) < share).astype(np.uint8), seed=1, repeats=True)
     generator = small(corpus, width=32)
     generator.fit(corpus, FitOptions(minutes=0, steps=250, batch=32, warm_up=10, learning_rate=5e-3, ema=0.95))
     measured = get_problem("binary").index("regions")

@@ -59,7 +59,7 @@ def corpus():
     share = random.random((200, 1, 1)) * 0.4
     left = random.random((200, 4, 3)) < share
     right = random.random((200, 4, 3)) < 1 - share
-    return corpus_of_levels(problem, np.concatenate([left, right], axis=2).astype(np.uint8), seed=1)
+    return corpus_of_levels(problem, np.concatenate([left, right], axis=2).astype(np.uint8), seed=1, repeats=True)
 
 
 def made(corpus, **config):
@@ -190,7 +190,7 @@ def test_a_damaged_checkpoint_is_named(corpus, tmp_path):
 
 def test_another_corpus_is_refused(corpus, tmp_path):
     made(corpus).fit(corpus, STEPS, tmp_path)
-    other = corpus_of_levels("binary", corpus.train.levels[:100], seed=2)
+    other = corpus_of_levels("binary", corpus.train.levels[:100], seed=2, repeats=True)
     with pytest.raises(UserError, match="another corpus"):
         made(corpus).fit(other, STEPS, tmp_path, resume=True)
 

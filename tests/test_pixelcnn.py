@@ -23,7 +23,7 @@ def tiny():
     random = np.random.default_rng(3)
     levels = (random.random((150, 2, 3)) < [[0.1, 0.5, 0.8], [0.3, 0.9, 0.5]]).astype(np.uint8)
     levels[:, 1, 2] = levels[:, 0, 0] ^ levels[:, 0, 2]
-    return corpus_of_levels("binary", levels, held_out=0.2, test=0.2, seed=1)
+    return corpus_of_levels("binary", levels, held_out=0.2, test=0.2, seed=1, repeats=True)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def columns():
     """Binary levels of 5 x 6 whose rows are the first one, or its opposite: 10 free tiles of 30."""
     random = np.random.default_rng(0)
     rows, turned = random.integers(0, 2, (400, 1, 6)), random.integers(0, 2, (400, 5, 1))
-    return corpus_of_levels("binary", (rows ^ turned).astype(np.uint8), held_out=0.2, test=0.2)
+    return corpus_of_levels("binary", (rows ^ turned).astype(np.uint8), held_out=0.2, test=0.2, repeats=True)
 
 
 def every_level():
@@ -118,7 +118,7 @@ def test_it_learns_what_follows_from_the_rows_above(columns):
 def test_conditions_are_followed():
     random = np.random.default_rng(0)
     levels = (random.random((500, 4, 5)) < random.random((500, 1, 1))).astype(np.uint8)
-    corpus = corpus_of_levels("binary", levels)
+    corpus = corpus_of_levels("binary", levels, repeats=True)
     generator = trained(corpus, 150)
     few, many = (generator.sample(200, seed=1, condition={"regions": value}) for value in (1, 6))
     column = corpus.problem.index("regions")
@@ -127,7 +127,7 @@ def test_conditions_are_followed():
 
 
 def test_rules_and_fixed_tiles_are_kept():
-    corpus = corpus_of_levels("zelda", envs.construct("zelda", 60, seed=5))
+    corpus = corpus_of_levels("zelda", envs.construct("zelda", 60, seed=5), repeats=True)
     generator = trained(corpus, 3)
     rules, tiles = generator.spec.count_rules(), generator.spec.tiles
     fixed = np.full(corpus.shape, -1)

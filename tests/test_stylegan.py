@@ -25,7 +25,7 @@ def corpus():
     """Levels whose columns are solid or empty throughout."""
     random = np.random.default_rng(0)
     columns = random.random((200, 1, 10)) < 0.5
-    return corpus_of_levels(get_problem("binary"), np.repeat(columns, 5, axis=1).astype(np.uint8), seed=1)
+    return corpus_of_levels(get_problem("binary"), np.repeat(columns, 5, axis=1).astype(np.uint8), seed=1, repeats=True)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ SHORT = FitOptions(minutes=0, steps=30, batch=16, warm_up=5, patience=0, seed=1)
 
 @pytest.fixture(scope="module")
 def corpus():
-    return corpus_of_levels("sokoban", envs.construct("sokoban", 150, seed=3))
+    return corpus_of_levels("sokoban", envs.construct("sokoban", 150, seed=3), repeats=True)
 
 
 def corpus_of(problem, levels):
@@ -62,9 +62,9 @@ def test_things_are_what_rules_count_and_what_is_rare(corpus):
     # Open is 0, solid 1, and what is not placed before the crates is 2.
     assert paths_of(spec, "layers") == ((0, 2, 3), (1,), (0, 4), (0, 2, 5), (0, 6))
     assert paths_of(spec, "row") == ((0,), (1,), (2,), (3,), (4,))
-    binary = LevelSpec.of(corpus_of_levels("binary", envs.construct("binary", 20, seed=1)), ())
+    binary = LevelSpec.of(corpus_of_levels("binary", envs.construct("binary", 20, seed=1), repeats=True), ())
     assert paths_of(binary, "layers") == ((0,), (1,))
-    zelda = LevelSpec.of(corpus_of_levels("zelda", envs.construct("zelda", 20, seed=1)), ())
+    zelda = LevelSpec.of(corpus_of_levels("zelda", envs.construct("zelda", 20, seed=1), repeats=True), ())
     assert paths_of(zelda, "layers") == ((0, 2), (1,), (0, 3), (0, 4), (0, 5), (0, 6), (0, 7), (0, 8))
 
 
@@ -263,7 +263,7 @@ def test_fixed_tiles_stay_and_count(seed):
     assert kept(generator.spec.count_rules(), levels, generator.spec.tiles).all()
 
 
-_CORPUS = corpus_of_levels("sokoban", envs.construct("sokoban", 40, seed=3))
+_CORPUS = corpus_of_levels("sokoban", envs.construct("sokoban", 40, seed=3), repeats=True)
 _UNTRAINED = [made(_CORPUS, order=order) for order in ORDERS]
 
 
@@ -287,7 +287,7 @@ def test_conditions_are_read():
     # What is asked for is how solid a level is; a model that does not read it cannot know.
     random = np.random.default_rng(0)
     levels = (random.random((300, 4, 4)) < np.where(np.arange(300) % 2, 0.9, 0.1)[:, None, None]).astype(np.uint8)
-    corpus = corpus_of_levels("binary", levels)
+    corpus = corpus_of_levels("binary", levels, repeats=True)
     generator = made(corpus, metrics=("path-length",))
     generator.fit(corpus, FitOptions(minutes=0, steps=150, batch=32, warm_up=10, patience=0, condition_dropout=0.1))
     short = generator.sample(60, seed=1, condition={"path-length": 0}).mean()

@@ -36,7 +36,7 @@ def blocks(n, seed=0):
 
 @pytest.fixture(scope="module")
 def corpus():
-    return corpus_of_levels(get_problem("sokoban"), blocks(400))
+    return corpus_of_levels(get_problem("sokoban"), blocks(400), repeats=True)
 
 
 @pytest.fixture(scope="module")

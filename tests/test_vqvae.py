@@ -44,7 +44,7 @@ def corpus():
     # A cell of noise, so that no split is all of copies of the others.
     random = np.random.default_rng(1)
     levels[np.arange(400), random.integers(0, 5, 400), random.integers(0, 6, 400)] ^= 1
-    return corpus_of_levels(get_problem("binary"), levels)
+    return corpus_of_levels(get_problem("binary"), levels, repeats=True)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def test_rules_are_kept(corpus):
     random = np.random.default_rng(0)
     for level in levels:
         level.reshape(-1)[random.permutation(25)[:6]] = (0, 0, 0, 2, 3, 4)
-    ordered = corpus_of_levels(problem, levels)
+    ordered = corpus_of_levels(problem, levels, repeats=True)
     generator = made(ordered)
     drawn = {held: generator.sample(50, seed=1, tile_temperature=1.0, constrained=held) for held in (True, False)}
     shares = {held: kept(generator.spec.count_rules(), found, generator.spec.tiles) for held, found in drawn.items()}

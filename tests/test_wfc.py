@@ -22,7 +22,7 @@ PLAIN = FitOptions(symmetries=False)
 
 @pytest.fixture(scope="module")
 def binary():
-    return corpus_of_levels("binary", envs.construct("binary", 40, seed=1, shape=(7, 8)))
+    return corpus_of_levels("binary", envs.construct("binary", 40, seed=1, shape=(7, 8)), repeats=True)
 
 
 def made(corpus, options=PLAIN, **config):
@@ -93,7 +93,7 @@ def test_propagation_equals_its_twin(binary):
 def test_a_draw_is_as_frequent_as_its_pattern():
     """One place, whose patterns are whole levels: they are drawn by their counts."""
     levels = np.array([[[0, 0], [0, 1]]] * 6 + [[[1, 1], [1, 0]]] * 2, np.uint8)
-    corpus = corpus_of_levels("binary", np.array(list(product((0, 1), repeat=4))).reshape(16, 2, 2))
+    corpus = corpus_of_levels("binary", np.array(list(product((0, 1), repeat=4))).reshape(16, 2, 2), repeats=True)
     generator = make_generator("wfc", corpus, size=2, edges=False, levels=0)
     generator.count(levels, levels, 0)
     drawn = generator.sample(2000, seed=1)
@@ -104,7 +104,7 @@ def test_a_draw_is_as_frequent_as_its_pattern():
 @pytest.fixture(scope="module")
 def checkered():
     """A generator that knows nothing but checkerboards."""
-    corpus = corpus_of_levels("binary", np.random.default_rng(0).integers(0, 2, (40, 4, 5)))
+    corpus = corpus_of_levels("binary", np.random.default_rng(0).integers(0, 2, (40, 4, 5)), repeats=True)
     generator = make_generator("wfc", corpus, size=2)
     boards = np.stack([np.indices((4, 5)).sum(axis=0) % 2, 1 - np.indices((4, 5)).sum(axis=0) % 2]).astype(np.uint8)
     generator.count(boards, boards, 0)
@@ -133,7 +133,7 @@ def test_contradictions_are_counted(checkered):
 
 def test_levels_begun_again_are_finished():
     """Patterns of few levels run into contradictions now and then; another beginning finds a level."""
-    corpus = corpus_of_levels("zelda", envs.construct("zelda", 60, seed=1))
+    corpus = corpus_of_levels("zelda", envs.construct("zelda", 60, seed=1), repeats=True)
     generator = made(corpus, FitOptions(), size=3, levels=10)
     generator.sample(60, seed=1, restarts=0)
     once = generator.facts.pop("collapse")
@@ -156,7 +156,7 @@ def test_edges_are_learned():
     random = np.random.default_rng(1)
     levels = np.ones((30, 8, 9), np.uint8)
     levels[:, 1:-1, 1:-1] = random.random((30, 6, 7)) < 0.3
-    corpus = corpus_of_levels("binary", levels)
+    corpus = corpus_of_levels("binary", levels, repeats=True)
     walls = np.ones((8, 9), bool)
     walls[1:-1, 1:-1] = False
     assert (made(corpus, size=2).sample(30, seed=2)[:, walls] == 1).all()
