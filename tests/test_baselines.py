@@ -202,7 +202,7 @@ def test_contexts_that_cannot_be_counted_are_refused(zelda):
     make_generator("ngram", zelda, context=19)
     with pytest.raises(UserError, match="at most 19"):
         make_generator("ngram", zelda, context=20)
-    with pytest.raises(UserError, match="at least 0"):
+    with pytest.raises(UserError, match="from 0 to 64"):
         make_generator("markov", zelda, neighbours=-1)
     with pytest.raises(UserError, match="band"):
         make_generator("markov", zelda, bands=0)
