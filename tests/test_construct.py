@@ -193,5 +193,5 @@ def test_the_check_catches_levels_that_cannot_be_won():
         levels[seeds == 0] = 1
         return levels
 
-    with pytest.raises(CheckError, match="solver says 'unsolvable'"):
+    with pytest.raises(CheckError, match="by its metrics, this one is not playable"):
         check_construction(broken(blocked))

@@ -125,11 +125,6 @@ def _check_constructed(task: Problem, seeds: NDArray[np.uint64], shape: Shape, l
     require(2 * different > len(kept), f"{name} are not diverse: {different} different ones of {len(kept)} were built.")
     names = [tile.name for tile in task.tiles]
     require(bool(keep_rules(task.count_rules, kept, names).all()), f"{name} break the problem's own count rules.")
-    for image in images(task.symmetries, kept):
-        require(
-            bool(task.playable(task.measure(image)).all()),
-            f"{name} are no longer playable after some of the symmetries {task.symmetries}.",
-        )
     playable = task.playable(task.measure(kept))
     for i, level in enumerate(kept):
         require(bool(playable[i]), f"{name}: by its metrics, this one is not playable: {task.text(level)}.")
@@ -137,6 +132,11 @@ def _check_constructed(task: Problem, seeds: NDArray[np.uint64], shape: Shape, l
             solution = task.rules.solve(level)
             require(solution.solved, f"{name}: the solver says {solution.status!r} on {task.text(level)}.")
             _check_play(task, task.rules, level, solution)
+    for image in images(task.symmetries, kept):
+        require(
+            bool(task.playable(task.measure(image)).all()),
+            f"{name} are no longer playable after some of the symmetries {task.symmetries}.",
+        )
 
 
 def _check_declaration(task: Problem) -> None:
