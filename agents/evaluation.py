@@ -85,7 +85,7 @@ def start_row(designer: Designer, designs: Designs, seed: int = 0) -> Row:
         starts=designs.starts,
         levels=designs.starts,
         success=success,
-        strict_success=success & met & problem.playable(measured),
+        strict_success=success & met & problem.completed(measured),
         steps=np.zeros(len(designs.starts), np.int64),
         seconds=0.0,
     )

@@ -136,4 +136,4 @@ class Measures:
             standard = len(problem.metrics)
             measured, starts = measured[:, :standard], starts[:, :standard]
         self.success[lanes] = problem.succeeded(measured, starts)
-        self.met[lanes] &= problem.playable(measured)
+        self.met[lanes] &= problem.completed(measured)

@@ -201,6 +201,14 @@ class Problem(ABC):
         """
         return np.ones(len(metrics), np.bool_)
 
+    def completed(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tells which levels strict success takes for playable, bool (n,): where targets are drawn, others may be asked.
+
+        Args:
+            metrics: float32 (n, number of metrics).
+        """
+        return self.playable(metrics)
+
     def blamed(self, levels: NDArray[np.uint8], metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Tells where levels that are not playable fail, as far as metrics tell; repair looks there first.
 

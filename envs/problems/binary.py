@@ -43,6 +43,10 @@ class Binary(Problem):
         """One region: whoever stands somewhere gets everywhere."""
         return metrics[:, 0] == 1
 
+    def completed(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Every level: how many regions there shall be is a target, and may be drawn."""
+        return np.ones(len(metrics), np.bool_)
+
     def construct(self, seeds: NDArray[np.uint64], shape: Shape) -> NDArray[np.uint8]:
         """Builds mazes, rooms with corridors, and caves, of one region and a long path; see `envs.kernels.carving`.
 
