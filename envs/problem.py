@@ -202,7 +202,7 @@ class Problem(ABC):
         return np.ones(len(metrics), np.bool_)
 
     def completed(self, metrics: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Tells which levels strict success takes for playable, bool (n,): where targets are drawn, others may be asked.
+        """Tells which levels strict success takes for playable, bool (n,); targets that are drawn may ask for others.
 
         Args:
             metrics: float32 (n, number of metrics).
