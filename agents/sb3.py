@@ -10,7 +10,6 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
-from torch.distributions import Categorical
 
 from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig
 from envs.errors import UserError
@@ -149,22 +148,16 @@ class DesignerPolicy(ActorCriticPolicy):
         optimizer: Any = self.optimizer_class
         self.optimizer = optimizer(self.network.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
-    def _choices(self, observation: Any) -> tuple[Categorical, Tensor]:
-        logits, values = self.network(observation)
-        return Categorical(logits=logits, validate_args=False), values
-
     def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Returns actions, values (n, 1) and log probabilities (n,)."""
-        choices, values = self._choices(obs)
-        actions = choices.logits.argmax(dim=2) if deterministic else choices.sample()
-        log_probabilities = choices.log_prob(actions).sum(dim=1)
-        return actions.reshape(-1, *(self.action_space.shape or ())), values[:, None], log_probabilities
+        acted = self.network.act(obs, deterministic=deterministic)
+        actions = acted.actions.reshape(-1, *(self.action_space.shape or ()))
+        return actions, acted.values[:, None], acted.log_prob
 
     def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Returns values (n, 1), log probabilities (n,) and entropies (n,)."""
-        choices, values = self._choices(obs)
-        log_probabilities = choices.log_prob(actions.long().view(len(values), -1)).sum(dim=1)
-        return values[:, None], log_probabilities, choices.entropy().sum(dim=1)
+        found = self.network.evaluate({"actions": actions, **{f"observation.{name}": obs[name] for name in obs}})
+        return found.values[:, None], found.log_prob, found.entropy
 
     def predict_values(self, obs: Any) -> Tensor:
         """Returns values (n, 1)."""
