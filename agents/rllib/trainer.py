@@ -1,0 +1,132 @@
+"""PPO by RLlib."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import RayError
+
+from agents.engines import Cluster
+from agents.policy import Policy
+from agents.rllib.algorithm import LanesPPO, make_config
+from agents.rllib.connection import check_resources, connect
+from agents.rllib.learner import Lesson, read_state, write_state
+from agents.rollouts import outcome_names
+from agents.tasks import Task
+from agents.training import Books, PPOConfig, Trainer, TrainingStoppedError
+from envs import UserError
+
+#: How many seconds runners that are all gone are waited for.
+RETURN_PATIENCE = 60.0
+
+_PAUSE = 2.0
+
+
+class RLlibTrainer(Trainer):
+    """A policy's training by RLlib; see `Trainer`.
+
+    Args:
+        task: what is trained, and in what environment.
+        ppo: how to train. The lanes are dealt out to the environment runners, and each batch to the learners.
+        folder: the run folder.
+        seed: fixes weights, start levels and draws; equal seeds give equal results with equally many runners and
+            learners.
+        device: where the network is trained where there are no learners apart: "cpu", or a CUDA device.
+        cluster: where Ray runs, and how many runners and learners there are.
+
+    Raises:
+        UserError: the cluster cannot be joined or is too small, or a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        ppo: PPOConfig,
+        folder: Path,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        cluster: Cluster | None = None,
+    ) -> None:
+        super().__init__(task, ppo, folder, seed=seed, device=device)
+        cluster = cluster or Cluster()
+        cluster.check(ppo)
+        self._figures = outcome_names(task)
+        gpu = None
+        if torch.device(device).type == "cuda":
+            if cluster.num_learners:
+                raise UserError(
+                    f"The device {device} is this process's own; give learners GPUs by num_gpus_per_learner instead."
+                )
+            gpu = torch.device(device).index or 0
+        self._connected = connect(cluster)
+        try:
+            check_resources(cluster)
+            config = make_config(task, ppo, cluster, seed, gpu)
+            self.algorithm = LanesPPO(config)
+        except BaseException:
+            self._disconnect()
+            raise
+
+    @property
+    def policy(self) -> Policy:
+        """The policy as trained so far: a copy of the learners'."""
+        return self.algorithm.local_runner.policy
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The names of what episodes come to."""
+        return self._figures
+
+    def state(self) -> dict[str, Any]:
+        """Returns the weights and the optimiser's state."""
+        return next(result.get() for result in self.algorithm.learner_group.foreach_learner(read_state))
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state` returned, in all learners."""
+        given = {name: state[name] for name in ("policy", "optimizer") if name in state}
+        for result in self.algorithm.learner_group.foreach_learner(write_state, state=given):
+            result.get()
+        self.algorithm.take_weights()
+
+    def run(self, books: Books) -> None:
+        """Trains until the limit."""
+        algorithm = self.algorithm
+        steps = self.progress.steps
+        # A training that goes on makes new draws, not those of the beginning over again.
+        algorithm.seed = self.seed + steps
+        heard = time.monotonic()
+        while self.share_done() < 1:
+            algorithm.lesson = Lesson(self.learning_rate(), (self.seed, steps))
+            try:
+                algorithm.train()
+            except RayError as error:
+                raise self._stopped(f"RLlib failed ({str(error).strip().splitlines()[-1][:160]})") from error
+            if algorithm.rollout is None:
+                if time.monotonic() - heard > RETURN_PATIENCE:
+                    raise self._stopped("no environment runner has returned anything")
+                time.sleep(_PAUSE)
+                continue
+            heard = time.monotonic()
+            steps += algorithm.rollout.steps
+            books.ended(algorithm.rollout.outcomes)
+            books.updated(steps, algorithm.losses)
+
+    def close(self) -> None:
+        """Ends runners and learners, and Ray where it was begun for this training."""
+        self.algorithm.stop()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connected:
+            ray.shutdown()
+            self._connected = False
+
+    def _stopped(self, why: str) -> TrainingStoppedError:
+        known = f"{self.checkpoint} holds what was reached" if self.checkpoint.exists() else "no checkpoint was written"
+        return TrainingStoppedError(f"Training stopped at step {self.progress.steps}: {why}; {known}: resume to go on.")
