@@ -134,6 +134,7 @@ def make_config(task: Task, ppo: PPOConfig, cluster: Cluster, seed: int, gpu: in
         create_local_env_runner=True,
     )
     config.learners(
+        learner_class=RowsLearner,
         num_learners=cluster.num_learners,
         num_gpus_per_learner=cluster.num_gpus_per_learner if gpu is None else 1,
         local_gpu_idx=gpu or 0,
@@ -141,7 +142,6 @@ def make_config(task: Task, ppo: PPOConfig, cluster: Cluster, seed: int, gpu: in
     # RLlib's own loops are not used; its settings say the same, for whoever reads them.
     rows = ppo.lanes * ppo.rollout // max(cluster.num_learners, 1)
     config.training(
-        learner_class=RowsLearner,
         train_batch_size_per_learner=rows,
         minibatch_size=min(ppo.batch // max(cluster.num_learners, 1), rows),
         num_epochs=ppo.epochs,

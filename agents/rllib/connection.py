@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -31,7 +34,6 @@ def connect(cluster: Cluster) -> bool:
         return False
     # Ray tells of every hiccup of a worker; what matters is told by the trainer.
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if cluster.address == "local":
         processes = cluster.num_env_runners + cluster.num_learners + 1
         ray.init(
@@ -57,6 +59,21 @@ def connect(cluster: Cluster) -> bool:
             "or leave the address out."
         ) from error
     return True
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Throws away what is written to standard error, by Ray's compiled parts too; what is raised is raised."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def check_resources(cluster: Cluster) -> None:

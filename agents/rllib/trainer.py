@@ -10,15 +10,16 @@ from typing import Any
 import ray
 import torch
 from ray.exceptions import RayError
+from torch.utils.tensorboard import SummaryWriter
 
 from agents.engines import Cluster
 from agents.policy import Policy
 from agents.rllib.algorithm import LanesPPO, make_config
-from agents.rllib.connection import check_resources, connect
+from agents.rllib.connection import check_resources, connect, hushed
 from agents.rllib.learner import Lesson, read_state, write_state
-from agents.rollouts import outcome_names
+from agents.rollouts import Rollout, outcome_names
 from agents.tasks import Task
-from agents.training import Books, PPOConfig, Trainer, TrainingStoppedError
+from agents.training import TENSORBOARD_FOLDER, Books, PPOConfig, Trainer, TrainingStoppedError
 from envs import UserError
 
 #: How many seconds runners that are all gone are waited for.
@@ -68,7 +69,8 @@ class RLlibTrainer(Trainer):
         try:
             check_resources(cluster)
             config = make_config(task, ppo, cluster, seed, gpu)
-            self.algorithm = LanesPPO(config)
+            with hushed():
+                self.algorithm = LanesPPO(config)
         except BaseException:
             self._disconnect()
             raise
@@ -96,26 +98,38 @@ class RLlibTrainer(Trainer):
 
     def run(self, books: Books) -> None:
         """Trains until the limit."""
-        algorithm = self.algorithm
-        steps = self.progress.steps
-        # A training that goes on makes new draws, not those of the beginning over again.
+        board = SummaryWriter(str(self.folder / TENSORBOARD_FOLDER))
+        try:
+            while self.share_done() < 1:
+                rollout, losses = self._iterate()
+                if len(rollout.outcomes["return"]):
+                    books.ended(rollout.outcomes)
+                means = books.updated(self.progress.steps + rollout.steps, losses)
+                speed = self.progress.steps / max(self.progress.seconds, 1e-9)
+                figures = {f"episodes/{name}": value for name, value in means.items()}
+                figures |= {f"train/{name}": value for name, value in losses.items()}
+                for name, value in {**figures, "time/steps_per_second": speed}.items():
+                    board.add_scalar(name, value, self.progress.steps)
+        finally:
+            board.close()
+
+    def _iterate(self) -> tuple[Rollout, dict[str, float]]:
+        """Makes one rollout and one update; waits for runners that are all gone to come back."""
+        algorithm, steps = self.algorithm, self.progress.steps
+        algorithm.lesson = Lesson(self.learning_rate(), (self.seed, steps))
+        # Runners that begin now make new draws, not those of the training's beginning over again.
         algorithm.seed = self.seed + steps
-        heard = time.monotonic()
-        while self.share_done() < 1:
-            algorithm.lesson = Lesson(self.learning_rate(), (self.seed, steps))
+        began = time.monotonic()
+        while True:
             try:
                 algorithm.train()
             except RayError as error:
                 raise self._stopped(f"RLlib failed ({str(error).strip().splitlines()[-1][:160]})") from error
-            if algorithm.rollout is None:
-                if time.monotonic() - heard > RETURN_PATIENCE:
-                    raise self._stopped("no environment runner has returned anything")
-                time.sleep(_PAUSE)
-                continue
-            heard = time.monotonic()
-            steps += algorithm.rollout.steps
-            books.ended(algorithm.rollout.outcomes)
-            books.updated(steps, algorithm.losses)
+            if algorithm.rollout is not None:
+                return algorithm.rollout, algorithm.losses
+            if time.monotonic() - began > RETURN_PATIENCE:
+                raise self._stopped("no environment runner has returned anything")
+            time.sleep(_PAUSE)
 
     def close(self) -> None:
         """Ends runners and learners, and Ray where it was begun for this training."""
