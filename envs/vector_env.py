@@ -55,7 +55,7 @@ from envs.kernels.episode import (
     prepare,
 )
 from envs.look_ahead import LookAhead
-from envs.problem import Problem
+from envs.problem import Metric, Problem
 from envs.randomness import Streams
 from envs.representation import Canvas, Representation
 from envs.suite import get_problem, get_representation, optional_metrics
@@ -331,6 +331,11 @@ class DesignVectorEnv(VectorEnv):
     def levels(self) -> NDArray[np.uint8]:
         """A copy of the levels as they stand, uint8 (num_envs, *shape)."""
         return self._canvas.levels.copy()
+
+    @property
+    def controlled_metrics(self) -> tuple[Metric, ...]:
+        """The metrics whose targets are drawn, in the order of the observation's `targets`."""
+        return tuple(self.metrics[column] for column, _, _ in self._controls)
 
     @property
     def final_levels(self) -> NDArray[np.uint8] | None:
