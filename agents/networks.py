@@ -110,7 +110,7 @@ class Interface:
     """The sizes of what goes into and comes out of a network.
 
     Attributes:
-        tiles: the number of tile ids that the map can show, the one for outside included.
+        tiles: the number of ids that the map can show, the one for outside included.
         map_shape: (rows, columns) of the map, or (storeys, rows, columns).
         vector: how many numbers describe the level besides.
         cursor: the shape that a cursor moves in, or () without one.
@@ -139,7 +139,7 @@ class Interface:
         wide = (env.shape[-1], env.shape[-2], *env.shape[:-2], tiles)
         per_cell = not env.representation.has_cursor and sizes in (wide, (tiles,) * math.prod(env.shape))
         return cls(
-            tiles=tiles + 1,
+            tiles=int(cast("spaces.MultiDiscrete", parts["map"]).nvec.max()),
             map_shape=tuple(env.map_shape),
             vector=sum(shapes[name][0] for name in VECTOR_PARTS if name in parts),
             cursor=tuple(env.shape) if "cursor" in parts else (),
