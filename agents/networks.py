@@ -174,7 +174,7 @@ class Interface:
         wide = (env.shape[-1], env.shape[-2], *env.shape[:-2], tiles)
         per_cell = not env.representation.has_cursor and sizes in (wide, (tiles,) * math.prod(env.shape))
         return cls(
-            tiles=int(cast("spaces.MultiDiscrete", parts["map"]).nvec[0]),
+            tiles=int(cast("spaces.MultiDiscrete", parts["map"]).nvec.max()),
             map_shape=tuple(env.map_shape),
             vector=sum(shapes[name][0] for name in VECTOR_PARTS if name in parts),
             cursor=tuple(env.shape) if "cursor" in parts else (),

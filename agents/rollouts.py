@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,34 +24,48 @@ _OUTCOMES = ("success", "strict_success", "changes")
 
 @dataclass(frozen=True)
 class Rollout:
-    """What was done between two updates of a policy.
+    """What a policy did between two updates.
 
     Attributes:
-        rows: arrays by name with one first axis; see `Policy`.
-        steps: how many environment steps were taken.
-        outcomes: what ended episodes came to, by name, one number an episode.
+        rows: arrays by name with one first axis; see `agents.policy.Policy`.
+        steps: how many steps of the environment they took.
+        outcomes: what the episodes that ended came to, by name, one number an episode; "return" and "length" are among
+            them.
     """
 
-    rows: Mapping[str, NDArray]
+    rows: dict[str, NDArray]
     steps: int
-    outcomes: Mapping[str, NDArray]
+    outcomes: dict[str, NDArray]
 
     @classmethod
     def joined(cls, rollouts: Sequence[Rollout]) -> Rollout:
-        """Puts rollouts one behind another; there must be one at least."""
+        """Puts one rollout or more one behind another; where rows are of different length, they end in zeros."""
         if len(rollouts) == 1:
             return rollouts[0]
         return cls(
-            {name: np.concatenate([one.rows[name] for one in rollouts]) for name in rollouts[0].rows},
+            {name: _joined([one.rows[name] for one in rollouts]) for name in rollouts[0].rows},
             sum(one.steps for one in rollouts),
             {name: np.concatenate([one.outcomes[name] for one in rollouts]) for name in rollouts[0].outcomes},
         )
 
 
+def _joined(parts: Sequence[NDArray]) -> NDArray:
+    shape = tuple(max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True))
+    joined = np.zeros((sum(map(len, parts)), *shape), parts[0].dtype)
+    first = 0
+    for part in parts:
+        joined[(slice(first, first + len(part)), *map(slice, part.shape[1:]))] = part
+        first += len(part)
+    return joined
+
+
 class Collector(Protocol):
     """Lets a policy act, and collects what comes of it."""
 
-    def collect(self, **settings: float) -> Rollout:
+    #: The names of what episodes come to.
+    figures: tuple[str, ...]
+
+    def collect(self, *args: Any, **settings: Any) -> Rollout:
         """Acts by the policy's weights as they are now; settings are numbers that a training changes on its way."""
 
 
@@ -65,13 +79,13 @@ def make_collector(task: Task, policy: Policy, ppo: PPOConfig, lanes: int, seed:
         lanes: how many levels are designed side by side.
         seed: fixes start levels and draws.
     """
+    if policy.whole_levels:
+        from agents.level_rollouts import LevelCollector  # noqa: PLC0415 (it imports this module)
+        from agents.sequence import SequencePolicy  # noqa: PLC0415
+
+        assert isinstance(policy, SequencePolicy)
+        return LevelCollector(task, policy, ppo, lanes, seed)
     return StepCollector(task, policy, ppo, lanes, seed)
-
-
-def outcome_names(task: Task) -> tuple[str, ...]:
-    """Returns the names of what a task's episodes come to."""
-    metrics = task.make_env(1).metric_names
-    return (*metrics, *_OUTCOMES, "length", "return", *task.make_reward().figures)
 
 
 class StepCollector:
@@ -97,6 +111,8 @@ class StepCollector:
         self._observation, _ = self._env.reset(seed=seed)
         self._resting = np.zeros(lanes, np.bool_)
         self._returns = np.zeros(lanes)
+        #: The names of what episodes come to.
+        self.figures = (*self._env.metric_names, *_OUTCOMES, "length", "return", *self._reward.figures)
 
     @torch.no_grad()
     def collect(self, **settings: float) -> Rollout:
@@ -169,8 +185,7 @@ class StepCollector:
         parts["advantages"] = gains
         parts["returns"] = gains + values
         rows = {name: part[acted] for name, part in parts.items()}
-        names = (*self._env.metric_names, *_OUTCOMES, "length", "return", *self._reward.figures)
-        come_to = {name: np.concatenate([np.zeros(0), *(one[name] for one in outcomes)]) for name in names}
+        come_to = {name: np.concatenate([np.zeros(0), *(one[name] for one in outcomes)]) for name in self.figures}
         return Rollout(rows, int(acted.sum()), come_to)
 
 

@@ -11,7 +11,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig
+from agents.networks import ActionCode
+from agents.policy import Policy
 from envs.errors import UserError
 from envs.vector_env import DesignVectorEnv
 
@@ -122,11 +123,10 @@ class SB3VecEnv(VecEnv):
 
 
 class DesignerPolicy(ActorCriticPolicy):
-    """Stable-Baselines3's view of a `DesignerNetwork`.
+    """Stable-Baselines3's view of a policy.
 
     Args:
-        interface: what goes into and comes out of the network.
-        network_config: the network's shape.
+        network: the policy.
     """
 
     def __init__(
@@ -135,18 +135,18 @@ class DesignerPolicy(ActorCriticPolicy):
         action_space: Any,
         lr_schedule: Any,
         *,
-        interface: Interface,
-        network_config: NetworkConfig,
+        network: Policy,
         **kwargs: Any,
     ) -> None:
-        self._interface = interface
-        self._network_config = network_config
+        # A module takes no parts before it is one itself.
+        self._given = (network,)
         super().__init__(observation_space, action_space, lr_schedule, ortho_init=False, **kwargs)
 
     def _build(self, lr_schedule: Any) -> None:
-        self.network = DesignerNetwork(self._interface, self._network_config)
+        self.network = self._given[0]
         optimizer: Any = self.optimizer_class
-        self.optimizer = optimizer(self.network.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+        weights = [weight for weight in self.network.parameters() if weight.requires_grad]
+        self.optimizer = optimizer(weights, lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Returns actions, values (n, 1) and log probabilities (n,)."""
@@ -161,7 +161,7 @@ class DesignerPolicy(ActorCriticPolicy):
 
     def predict_values(self, obs: Any) -> Tensor:
         """Returns values (n, 1)."""
-        return self.network(obs)[1][:, None]
+        return self.network.act(obs, deterministic=True).values[:, None]
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         return self.forward(observation, deterministic)[0]

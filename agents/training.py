@@ -18,6 +18,7 @@ import torch
 from agents.designer import PolicyDesigner
 from agents.networks import DesignerNetwork
 from agents.policy import Policy
+from agents.rewards import DivergencePrice
 from agents.tasks import Task
 from envs import UserError
 from envs.files import write_atomically
@@ -162,6 +163,8 @@ class Trainer(ABC):
         self.seed = seed
         self.device = device
         self.task = task
+        #: What divergence from a pretrained policy costs.
+        self.price = DivergencePrice(task.reward.kl, task.reward.kl_target)
         self.progress = Progress()
 
     # What an engine defines.
@@ -206,7 +209,7 @@ class Trainer(ABC):
             UserError: it cannot be written; the old one is whole.
         """
         buffer = io.BytesIO()
-        torch.save({**self.state(), "progress": asdict(self.progress)}, buffer)
+        torch.save({**self.state(), "progress": asdict(self.progress), "price": self.price.weight}, buffer)
         write_atomically(self.checkpoint, buffer.getvalue())
 
     def resume(self) -> None:
@@ -219,8 +222,9 @@ class Trainer(ABC):
             # weights_only: tensors and plain numbers are read, no code that a file might carry is run.
             content = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
             progress = Progress(**content["progress"])
+            price = float(content.get("price", self.price.weight))
             self.restore(content)
-            self.progress = progress
+            self.progress, self.price.weight = progress, price
         except FileNotFoundError:
             raise UserError(f"{self.checkpoint} does not exist: there is nothing to resume.") from None
         except Exception as error:

@@ -44,7 +44,7 @@ class Options:
 
     Attributes:
         problem: what to design; `python -m experiments.catalogue` lists the problems.
-        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti or cellular.
+        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti, cellular or sequence.
         name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN, the benchmark in
             between.
         seed: fixes weights, start levels and draws.

@@ -59,7 +59,7 @@ class RowsLearner(TorchLearner):
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """Makes the optimiser."""
-        parameters = self.get_parameters(self._module[module_id])
+        parameters = [weight for weight in self._module[module_id].parameters() if weight.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=self._ppo.learning_rate, eps=ADAM_EPSILON)
         self.register_optimizer(module_id=module_id, optimizer=optimizer, params=parameters)
 
@@ -109,6 +109,15 @@ class RowsLearner(TorchLearner):
                 self.optimizer.step()
                 figures.append(torch.stack([found[name].detach() for name in LOSSES]))
         return dict(zip(LOSSES, torch.stack(figures).mean(dim=0).tolist(), strict=True))
+
+
+def pick(rows: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
+    """Returns some of the rows; where rows are levels, without what only fills up the longest of all."""
+    picked = {name: part[chosen] for name, part in rows.items()}
+    if "real" not in picked:
+        return picked
+    longest = int(picked["real"].sum(dim=1).max())
+    return {name: part if name == "asked" else part[:, :longest] for name, part in picked.items()}
 
 
 def split(rows: Mapping[str, NDArray], parts: int) -> list[dict[str, NDArray]]:

@@ -17,7 +17,7 @@ from agents.policy import Policy
 from agents.rllib.algorithm import LanesPPO, make_config
 from agents.rllib.connection import check_resources, connect, hushed
 from agents.rllib.learner import Lesson, read_state, write_state
-from agents.rollouts import Rollout, outcome_names
+from agents.rollouts import Rollout, make_collector
 from agents.tasks import Task
 from agents.training import TENSORBOARD_FOLDER, Books, PPOConfig, Trainer, TrainingStoppedError
 from envs import UserError
@@ -57,7 +57,6 @@ class RLlibTrainer(Trainer):
         super().__init__(task, ppo, folder, seed=seed, device=device)
         cluster = cluster or Cluster()
         cluster.check(ppo)
-        self._figures = outcome_names(task)
         gpu = None
         if torch.device(device).type == "cuda":
             if cluster.num_learners:
@@ -74,6 +73,7 @@ class RLlibTrainer(Trainer):
         except BaseException:
             self._disconnect()
             raise
+        self._figures = make_collector(task, self.policy, ppo, 1, seed).figures
 
     @property
     def policy(self) -> Policy:
@@ -104,6 +104,8 @@ class RLlibTrainer(Trainer):
                 rollout, losses = self._iterate()
                 if len(rollout.outcomes["return"]):
                     books.ended(rollout.outcomes)
+                if "kl" in rollout.outcomes:
+                    self.price.observe(float(rollout.outcomes["kl"].mean()))
                 means = books.updated(self.progress.steps + rollout.steps, losses)
                 speed = self.progress.steps / max(self.progress.seconds, 1e-9)
                 figures = {f"episodes/{name}": value for name, value in means.items()}
@@ -119,6 +121,8 @@ class RLlibTrainer(Trainer):
         algorithm.lesson = Lesson(self.learning_rate(), (self.seed, steps))
         # Runners that begin now make new draws, not those of the training's beginning over again.
         algorithm.seed = self.seed + steps
+        if self.policy.whole_levels:
+            algorithm.settings = {"kl_weight": self.price.weight}
         began = time.monotonic()
         while True:
             try:
