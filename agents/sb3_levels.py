@@ -96,6 +96,8 @@ class LevelPPO(PPO):
         self._price.observe(float(rollout.outcomes["kl"].mean()))
         self._ended(rollout.outcomes)
         self.num_timesteps += rollout.steps
+        # Callbacks count the steps that they are told of.
+        callback.on_step()
         rollout_buffer.rows = rollout.rows
         # Stable-Baselines3 reports how much of the returns the values explain.
         real = rollout.rows["real"]
