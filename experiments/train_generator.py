@@ -20,8 +20,8 @@ from experiments.run import CONFIG_FILE, main, make_folder, write_record
 from generators.corpus import KINDS, Corpus, CorpusOptions, load_corpus
 from generators.generator import Fit, FitOptions, Generator, options_of
 from generators.judging.playability import play_levels
-from generators.neural import CHECKPOINT_FILE, METRICS_FILE
 from generators.suite import GENERATOR_FOLDER, get_family, make_generator
+from generators.training import CHECKPOINT_FILE, METRICS_FILE
 
 #: How many samples the first look at a trained generator takes.
 SAMPLES = 200

@@ -19,8 +19,9 @@ from envs.problem import Shape
 from generators.adversarial import Critic, gradient_penalty, one_hot, pattern_divergence, real_penalty, straight_through
 from generators.decoding import decode_logits
 from generators.generator import FitOptions, Request, options_of
-from generators.neural import Asked, NeuralGenerator, adamw, descend
+from generators.neural import NeuralGenerator
 from generators.spec import Condition
+from generators.training import Asked, adamw, descend
 
 #: How many sampled levels the held-out score looks at.
 _SCORED = 500

@@ -20,8 +20,8 @@ from generators.adversarial import (
 from generators.corpus import corpus_of_levels
 from generators.families.gan import Gan, GanBody, GanConfig
 from generators.generator import FitOptions
-from generators.neural import Asked
 from generators.spec import LevelSpec
+from generators.training import Asked
 
 torch.set_num_threads(1)
 

@@ -23,8 +23,8 @@ from generators.families.vqvae import (
     _likeliest,
 )
 from generators.generator import FitOptions, options_of
-from generators.neural import Asked
 from generators.spec import LevelSpec
+from generators.training import Asked
 
 SMALL = {"codes": 24, "code_size": 6, "width": 32, "prior_width": 32, "prior_depth": 1}
 

@@ -20,8 +20,9 @@ from generators.adversarial import Critic, gradient_penalty, one_hot, pattern_di
 from generators.corpus import Corpus, CorpusOptions, load_corpus
 from generators.decoding import decode_logits
 from generators.generator import Fit, FitOptions, Report, Request, options_of
-from generators.neural import Asked, NeuralGenerator, Training, adamw, descend
+from generators.neural import NeuralGenerator
 from generators.spec import Condition
+from generators.training import Asked, Training, adamw, descend
 from generators.translation import Translator, allowed_tiles, default_source, tile_table
 
 #: How many levels are translated for one with fixed tiles, of which the one that fits them best is taken.

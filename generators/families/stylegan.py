@@ -17,8 +17,8 @@ from envs import UserError
 from generators.adversarial import SLOPE, straight_through
 from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, AdversarialSampling, coarse_sides
 from generators.generator import Request, options_of
-from generators.neural import Asked
 from generators.spec import Condition
+from generators.training import Asked
 
 #: How fast the mean style follows the styles of training.
 _MEAN_RATE = 0.02
