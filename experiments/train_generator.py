@@ -18,8 +18,9 @@ from envs.problem import Problem
 from envs.records import read_config, read_metrics
 from experiments.run import CONFIG_FILE, main, make_folder, write_record
 from generators.corpus import KINDS, Corpus, CorpusOptions, load_corpus
-from generators.generator import Fit, FitOptions, Generator, options_of
+from generators.generator import Fit, FitOptions, Generator
 from generators.judging.playability import play_levels
+from generators.options import options_of
 from generators.suite import GENERATOR_FOLDER, get_family, make_generator
 from generators.training import CHECKPOINT_FILE, METRICS_FILE
 

@@ -18,8 +18,9 @@ from envs.counts import kept
 from envs.problem import Shape
 from generators.adversarial import Critic, gradient_penalty, one_hot, pattern_divergence, real_penalty, straight_through
 from generators.decoding import decode_logits
-from generators.generator import FitOptions, Request, options_of
+from generators.generator import FitOptions, Request
 from generators.neural import NeuralGenerator
+from generators.options import options_of
 from generators.spec import Condition
 from generators.training import Asked, adamw, descend
 

@@ -22,7 +22,8 @@ from generators.families.vqvae import (
     VectorQuantisedAutoencoder,
     _likeliest,
 )
-from generators.generator import FitOptions, options_of
+from generators.generator import FitOptions
+from generators.options import options_of
 from generators.spec import LevelSpec
 from generators.training import Asked
 

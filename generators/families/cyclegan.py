@@ -19,8 +19,9 @@ from envs.problem import Problem
 from generators.adversarial import Critic, gradient_penalty, one_hot, pattern_divergence, straight_through
 from generators.corpus import Corpus, CorpusOptions, load_corpus
 from generators.decoding import decode_logits
-from generators.generator import Fit, FitOptions, Report, Request, options_of
+from generators.generator import Fit, FitOptions, Report, Request
 from generators.neural import NeuralGenerator
+from generators.options import options_of
 from generators.spec import Condition
 from generators.training import Asked, Training, adamw, descend
 from generators.translation import Translator, allowed_tiles, default_source, tile_table

@@ -21,8 +21,9 @@ from torch.nn import functional
 
 from envs import UserError
 from generators.decoding import decode_logits
-from generators.generator import Request, Scores, options_of
+from generators.generator import Request, Scores
 from generators.neural import NeuralGenerator
+from generators.options import options_of
 from generators.spec import Condition
 from generators.training import Asked, Training, descend
 
