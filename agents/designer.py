@@ -204,18 +204,12 @@ class PolicyDesigner(Designer):
         """Fixes the designer's draws from here on."""
         self._generator.manual_seed(seed)
 
-    def act(self, observations: Mapping[str, NDArray]) -> NDArray[np.int64]:
-        """Returns the environment's actions for a batch of observations, int64 (n,) or (n, numbers)."""
+    def act(self, observations: Mapping[str, NDArray]) -> NDArray:
+        """Returns the environment's actions for a batch of observations: int64 (n,) or (n, numbers), or float32."""
         tensors = {key: torch.as_tensor(part, device=self.device) for key, part in observations.items()}
         with torch.no_grad():
-            logits, _ = self.network(tensors)
-        logits = logits.cpu()
-        if self.deterministic:
-            chosen = logits.argmax(dim=2)
-        else:
-            flat = logits.softmax(dim=2).flatten(0, 1)
-            chosen = torch.multinomial(flat, 1, generator=self._generator).view(logits.shape[:2])
-        return self.network.code.decode(chosen.numpy())
+            acted = self.network.act(tensors, self._generator, self.deterministic)
+        return self.network.env_actions(acted.actions.cpu().numpy())
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -127,6 +127,7 @@ class LookAhead:
             remaining=canvas.remaining[origins],
             free=canvas.free[origins],
             number_of_tiles=canvas.number_of_tiles,
+            notes={name: part[origins] for name, part in canvas.notes.items()},
         )
         number = len(origins)
         draws = np.zeros((number, self._representation.draws_per_step))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from gymnasium import spaces
@@ -28,6 +28,7 @@ class Canvas:
         remaining: int64 (n,), how many tiles each lane may still change.
         free: int64 (n,), how many cells of each lane are not frozen.
         number_of_tiles: how many tiles there are; ids are 0 to number_of_tiles - 1.
+        notes: what the representation keeps in mind of the lanes besides; see `Representation.notes`.
     """
 
     levels: NDArray[np.uint8]
@@ -37,6 +38,7 @@ class Canvas:
     remaining: NDArray[np.int64]
     free: NDArray[np.int64]
     number_of_tiles: int
+    notes: dict[str, NDArray] = field(default_factory=dict)
 
     @property
     def outside(self) -> int:
@@ -70,15 +72,49 @@ class Representation(ABC):
     draws_at_start = 0
     draws_per_step = 0
 
+    #: Whether the observation shows the level as it stands, where there is a cursor but no `crop` was asked for.
+    shows_level = False
+
+    #: Whether episodes have a change budget.
+    has_budget = True
+
+    #: Whether an episode begins with the cursor on a cell that is not frozen, while there is one.
+    starts_free = True
+
+    #: Whether it makes sense to show what each action would improve.
+    can_look_ahead = True
+
+    @property
+    def ends(self) -> bool:
+        """Whether its own last action ends an episode, and success does not; see `finished`."""
+        return False
+
+    @property
+    def writes_start(self) -> bool:
+        """Whether `place` writes tiles."""
+        return False
+
     @abstractmethod
     def action_space(self, shape: Shape, number_of_tiles: int) -> ActionSpace:
         """Returns the actions of one lane on levels of at most the given shape. Every action in it is valid."""
+
+    def map_ids(self, number_of_tiles: int) -> int:
+        """Returns how many ids the map of the observation can show: the tiles, and one for outside."""
+        return number_of_tiles + 1
+
+    def parts(self, shape: Shape, number_of_tiles: int) -> dict[str, spaces.Space]:
+        """Returns the spaces of what `observe` shows of one lane, by name."""
+        return {}
+
+    def notes(self, lanes: int, shape: Shape, number_of_tiles: int) -> dict[str, NDArray]:
+        """Returns room for what is kept in mind of so many lanes: arrays with a leading lane axis."""
+        return {}
 
     def place(self, canvas: Canvas, lanes: NDArray[np.int64], uniforms: NDArray[np.float64]) -> None:
         """Puts the cursors of the lanes that begin an episode where they belong.
 
         Args:
-            canvas: the batch; `cursors` is changed.
+            canvas: the batch; `cursors` and `notes` are changed, and `levels` where `writes_start`.
             lanes: int64 (k,), the lanes that begin.
             uniforms: float64 (k, draws_at_start) in [0, 1).
         """
@@ -98,7 +134,7 @@ class Representation(ABC):
         the cursor is where the *next* action will work.
 
         Args:
-            canvas: the batch; `levels` and `cursors` are changed.
+            canvas: the batch; `levels`, `cursors` and `notes` are changed.
             actions: int64 (n,) for a discrete action space, (n, k) for k numbers an action.
             active: bool (n,); lanes that are not active are left alone.
             uniforms: float64 (n, draws_per_step) in [0, 1).
@@ -106,3 +142,19 @@ class Representation(ABC):
         Returns:
             int64 (n,), how many tiles changed in each lane.
         """
+
+    def picture(self, canvas: Canvas) -> NDArray[np.uint8]:
+        """Returns what the map of the observation is taken from, uint8 (n, *shape): the levels."""
+        return canvas.levels
+
+    def observe(self, canvas: Canvas) -> dict[str, NDArray]:
+        """Returns what the observation shows besides, by the names in `parts`, in arrays of its own."""
+        return {}
+
+    def finished(self, canvas: Canvas) -> NDArray[np.bool_] | None:
+        """Returns whether each lane's last action has been taken, bool (n,), where `ends`; None otherwise."""
+        return None
+
+    def allowed(self, canvas: Canvas) -> NDArray[np.bool_] | None:
+        """Returns which actions mean what they say, bool (n, actions); None where all of them do."""
+        return None

@@ -13,12 +13,14 @@ import pytest
 import torch
 
 import envs
+from agents.rewards import RewardConfig
 from agents.sb3 import SB3VecEnv
+from agents.sb3_training import SB3Trainer
+from agents.tasks import Task
 from agents.training import (
     CHECKPOINT_FILE,
     METRICS_FILE,
     PPOConfig,
-    Trainer,
     TrainingStoppedError,
 )
 from envs.records import read_metrics
@@ -28,10 +30,13 @@ from tests.designers import SMALL, assert_names, full_disk, options_of
 PPO_CONFIG = PPOConfig(steps=512, lanes=8, rollout=16, batch=32, epochs=2, checkpoint_seconds=0)
 
 
-def trainer_of(folder, problem="binary", representation="narrow", seed=0, network=SMALL, environment=None, **ppo):
+def trainer_of(
+    folder, problem="binary", representation="narrow", seed=0, network=SMALL, environment=None, reward=None, **ppo
+):
     options = options_of(problem, representation, **{"step_limit": 12, **(environment or {})})
     folder.mkdir(exist_ok=True)
-    return Trainer(options, dataclasses.replace(PPO_CONFIG, **ppo), network, folder, seed=seed)
+    task = Task(options, network, reward or RewardConfig())
+    return SB3Trainer(task, dataclasses.replace(PPO_CONFIG, **ppo), folder, seed=seed)
 
 
 def weights_of(trainer):
@@ -99,8 +104,8 @@ def test_the_learner_sees_scaled_rewards_and_a_bonus(tmp_path):
     rows = ["@..........", "##########.", "...b...b...", ".##########", ".....k....D", "###########", "###########"]
     finished = envs.get_problem("zelda").parse(rows)
     environment = {"shape": [7, 11], "start_levels": [finished.tolist()]}
-    trainer = trainer_of(tmp_path, "zelda", "narrow", environment=environment, reward_scale=0.5, success_bonus=3.0)
-    plain = SB3VecEnv(DesignVectorEnv(num_envs=8, autoreset_mode="SameStep", **trainer.env_options))
+    trainer = trainer_of(tmp_path, "zelda", "narrow", environment=environment, reward=RewardConfig(0.5, 3.0))
+    plain = SB3VecEnv(DesignVectorEnv(num_envs=8, autoreset_mode="SameStep", **trainer.task.environment))
     for env in (trainer.vec_env, plain):
         env.seed(0)
         env.reset()
