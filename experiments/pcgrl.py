@@ -29,7 +29,7 @@ from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from experiments import reports
 from experiments.evaluate import EVALUATION_SEED, check_levels, judge
-from experiments.run import CONFIG_FILE, main, make_folder, write_record
+from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
 
 #: The default training time.
 MINUTES = 3.5
@@ -275,21 +275,12 @@ Next       python -m experiments.play --run {folder}
 
 def learn(trainer: Trainer) -> Progress:
     """Trains under a progress bar."""
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: I001, PLC0415
-
-    columns = (
-        TextColumn("{task.percentage:3.0f} %"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Bar(*columns) as bar:
-        task = bar.add_task("training", total=1.0, note="compiling and first update")
+    with progress_bar("compiling and first update") as show:
 
         def report(progress: Progress, share: float, means: dict[str, float]) -> None:
             success = f"success {100 * means['success']:.0f} %  return {means['return']:.1f}" if means else ""
             speed = progress.steps / max(progress.seconds, 1e-9)
-            bar.update(task, completed=share, note=f"{progress.steps:,} steps  {speed:,.0f}/s  {success}")
+            show(share, f"{progress.steps:,} steps  {speed:,.0f}/s  {success}")
 
         return trainer.learn(report)
 
