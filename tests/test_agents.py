@@ -35,6 +35,7 @@ from envs.look_ahead import all_actions
 from envs.records import read_metrics
 from envs.vector_env import DesignVectorEnv
 from generators.devices import check_device
+from tests.shapes import FREE_FORMS
 
 torch.set_num_threads(1)
 
@@ -47,7 +48,7 @@ SHAPES = {
     "loderunner": (5, 6),
 }
 SMALL = NetworkConfig(width=16, channels=4, blocks=1)
-IDS = [(problem, form) for problem in envs.all_problems() for form in envs.all_representations()]
+IDS = [(problem, form) for problem in envs.all_problems() for form in FREE_FORMS]
 
 
 def make(problem, representation, lanes=3, **options):
