@@ -44,7 +44,8 @@ class Options:
 
     Attributes:
         problem: what to design; `python -m experiments.catalogue` lists the problems.
-        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti, cellular or sequence.
+        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti, cellular or sequence
+            (latent needs a decoder besides; see `generators.latent_decoder`).
         name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN, the benchmark in
             between.
         seed: fixes weights, start levels and draws.
