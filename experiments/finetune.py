@@ -19,7 +19,7 @@ import tyro
 from numpy.typing import NDArray
 
 from agents.designer import PolicyDesigner
-from agents.engines import Engine, make_trainer
+from agents.engines import make_trainer
 from agents.networks import DesignerNetwork, NetworkConfig
 from agents.presets import finetuning_preset
 from agents.rewards import RewardConfig
@@ -31,6 +31,7 @@ from envs.evaluation import bootstrap, percent
 from envs.files import write_atomically
 from envs.level_io import write_levels
 from envs.records import read_config
+from experiments.engine_options import EngineOptions
 from experiments.evaluate_generator import random_levels
 from experiments.pcgrl import learn, override
 from experiments.run import CONFIG_FILE, main, make_folder, write_json, write_record
@@ -58,7 +59,7 @@ _COLUMNS = ("playable", "novel", "unique", "all three", "restricted diversity", 
 
 
 @dataclass
-class Options:
+class Options(EngineOptions):
     """Train a pretrained generator further by reinforcement learning, and leave it and what it makes in a run folder.
 
     Attributes:
@@ -83,7 +84,6 @@ class Options:
         reward: what is paid, likewise: goal, bonus, novelty, reach, memory, kl, kl_target, scale.
         network: the shape of a latent designer's network, likewise.
         environment: further options of the environment, likewise: steps and step_size of the latent representation.
-        engine: what runs PPO: sb3, in this process.
     """
 
     generator: Annotated[Path, tyro.conf.Positional]
@@ -104,7 +104,6 @@ class Options:
     reward: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    engine: Engine = "sb3"
 
 
 @dataclass
@@ -194,19 +193,25 @@ def prepare(options: Options) -> Run:
             "another --name or --seed."
         )
     task = Task(environment, network, reward, corpus.train.levels, packed)
-    trainer = make_trainer(options.engine, task, ppo, folder, seed=options.seed, device=options.device)
     origin = {"generator": str(options.generator), "corpus": corpus.record()}
-    if options.resume:
-        if (folder / CHECKPOINT_FILE).exists():
-            _check_same(folder, environment, origin["corpus"])
-        trainer.resume()
-    elif begun:
-        # Only now that every option is known to be usable.
-        (folder / CHECKPOINT_FILE).unlink()
-        shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
-    settings: dict[str, Any] = {"ppo": ppo, "reward": reward, "network": network}
-    facts = {name: dataclasses.asdict(setting) for name, setting in settings.items()}
-    write_record(folder, options, environment=environment, **origin, **facts)
+    if options.resume and (folder / CHECKPOINT_FILE).exists():
+        _check_same(folder, environment, origin["corpus"])
+    trainer = make_trainer(
+        options.engine, task, ppo, folder, seed=options.seed, device=options.device, cluster=options.cluster
+    )
+    try:
+        if options.resume:
+            trainer.resume()
+        elif begun:
+            # Only now that every option is known to be usable.
+            (folder / CHECKPOINT_FILE).unlink()
+            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+        settings: dict[str, Any] = {"ppo": ppo, "reward": reward, "network": network}
+        facts = {name: dataclasses.asdict(setting) for name, setting in settings.items()}
+        write_record(folder, options, environment=environment, **origin, **facts)
+    except BaseException:
+        trainer.close()
+        raise
     return Run(trainer, folder, generator, corpus)
 
 
