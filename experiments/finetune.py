@@ -30,7 +30,7 @@ from envs import UserError
 from envs.evaluation import bootstrap, percent
 from envs.files import write_atomically
 from envs.level_io import write_levels
-from envs.records import read_config
+from envs.records import read_config, read_metrics
 from experiments.engine_options import EngineOptions
 from experiments.evaluate_generator import random_levels
 from experiments.pcgrl import learn, override
@@ -257,15 +257,15 @@ def leave_results(run: Run, progress: Progress, options: Options) -> None:
     rows = [judge(yardstick, name, levels, _EXAMINED) for name, levels in named.items()]
     table = describe(rows)
     print(table)
-    write_atomically(folder / f"{_TABLE}.md", (table + "\n").encode())
     write_json(folder / f"{_TABLE}.json", _plain(rows, facts, seed))
     pictures = []
     for row in rows[:2]:
         pictures.append(folder / f"{row.name}.png")
         draw_levels(problem, row.levels[:12], row.play.playable[:12], pictures[-1])
-    if draw_curves(folder / METRICS_FILE, folder / "curves.png"):
+    if draw_curves(folder / METRICS_FILE, folder / "curves.png", "environment steps"):
         pictures.append(folder / "curves.png")
     write_levels(folder / "levels.txt", list(after), problem)
+    write_atomically(folder / f"{_TABLE}.md", compose(run, table, pictures, facts).encode())
     judged = f"\n           python -m experiments.evaluate_generator {folder}" if _writes(run.trainer) else ""
     print(f"""
 Look at    {", ".join(map(str, pictures))}
@@ -318,6 +318,37 @@ def describe(rows: list[Judgement]) -> str:
         cells.append(f"{bootstrap(lengths).mean:.1f}" if len(lengths) else "")
         lines.append(f"| {row.name} ({len(row.levels)}) | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def compose(run: Run, table: str, pictures: list[Path], facts: dict[str, Any]) -> str:
+    """Returns the report of a run in Markdown."""
+    reward = run.trainer.task.reward
+    paid = f"{reward.bonus:g} for a level that is {reward.goal.replace('_', ' ')}"
+    if reward.novelty:
+        paid += f", up to {reward.novelty:g} for novelty"
+    if reward.scale:
+        paid += f", {reward.scale:g} times the environment's own reward"
+    if _writes(run.trainer) and reward.kl:
+        metrics = read_metrics(run.folder / METRICS_FILE)
+        paid += f", less {reward.kl:g} for each nat of divergence from the pretrained model"
+        if reward.kl_target:
+            paid += f" at first, moved towards {reward.kl_target:g} nats a level"
+        paid += f" (which was {metrics['kl'][-1]:.2f} nats a level in the end, {max(metrics['kl']):.2f} at most)"
+    lines = [
+        f"# {run.generator.title} trained further on {run.generator.spec.problem}",
+        "",
+        f"{facts['steps']:,} steps, {facts['episodes']:,} levels, {facts['seconds']:,.0f} s; seed {run.trainer.seed}.",
+        f"Paid: {paid}.",
+        "",
+        table,
+        "",
+        "Shares with 95 % bootstrap intervals over levels. A level is novel that lies as far from every training level",
+        "as the evaluator's threshold asks; restricted diversity is the share of the largest set of playable, novel",
+        "levels that lie as far apart; hamming is the mean share of tiles in which two levels differ.",
+        "",
+        *(f"![{picture.stem}]({picture.name})" for picture in pictures),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _plain(rows: list[Judgement], facts: dict[str, Any], seed: int) -> dict[str, Any]:
