@@ -55,7 +55,7 @@ from envs.kernels.episode import (
     prepare,
 )
 from envs.look_ahead import LookAhead
-from envs.problem import Problem
+from envs.problem import Metric, Problem
 from envs.randomness import Streams
 from envs.representation import Canvas, Representation
 from envs.suite import get_problem, get_representation, optional_metrics
@@ -147,6 +147,7 @@ class DesignVectorEnv(VectorEnv):
 
     #: None until the options are known to be usable.
     _pictures: LanePictures | None = None
+    _final_levels: NDArray[np.uint8] | None = None
 
     def __init__(
         self,
@@ -366,6 +367,20 @@ class DesignVectorEnv(VectorEnv):
         return self._canvas.levels.copy()
 
     @property
+    def controlled_metrics(self) -> tuple[Metric, ...]:
+        """The metrics whose targets are drawn, in the order of the observation's `targets`."""
+        return tuple(self.metrics[column] for column, _, _ in self._controls)
+
+    @property
+    def final_levels(self) -> NDArray[np.uint8] | None:
+        """The levels that episodes ended with in the latest step in which any did, in the order of their lanes.
+
+        In the SAME_STEP mode, uint8 (episodes, *shape); in the others `levels` holds them until the next step, and this
+        is None.
+        """
+        return self._final_levels
+
+    @property
     def frozen(self) -> NDArray[np.bool_]:
         """A copy of where no action may change a tile, bool (num_envs, *shape)."""
         return self._canvas.frozen.copy()
@@ -473,6 +488,7 @@ class DesignVectorEnv(VectorEnv):
         done = self._ended if same_step else self._done
         observations, rewards, terminations, truncations, infos, ended = self._conclude(self._active, changed, done)
         if ended and same_step:
+            self._final_levels = self._canvas.levels[done]
             final = self._final(observations, infos, done)
             self._begin(done.nonzero()[0])
             self._measure(self._nobody, self._unchanged, done)

@@ -1,7 +1,7 @@
 """Train a level designer by reinforcement learning, judge it, and leave what it made.
 
-Trains PPO (Stable-Baselines3) on the batched level-design environment, then compares the designer with a random
-designer and a greedy hill climber on new start levels under the same change budget.
+Trains PPO (by Stable-Baselines3 or RLlib) on the batched level-design environment, then compares the designer with a
+random designer and a greedy hill climber on new start levels under the same change budget.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from agents.engines import make_trainer
 from agents.networks import NetworkConfig
 from agents.presets import preset
+from agents.rewards import RewardConfig
+from agents.tasks import Task
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, TENSORBOARD_FOLDER, PPOConfig, Progress, Trainer
 from envs import UserError, get_problem, get_representation
 from envs.criteria import get_criteria
@@ -25,8 +28,9 @@ from envs.level_io import write_levels
 from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from experiments import reports
+from experiments.engine_options import EngineOptions
 from experiments.evaluate import EVALUATION_SEED, check_levels, judge
-from experiments.run import CONFIG_FILE, main, make_folder, write_record
+from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
 
 #: The default training time.
 MINUTES = 3.5
@@ -36,7 +40,7 @@ MOST_STEPS = 20_000
 
 
 @dataclass
-class Options:
+class Options(EngineOptions):
     """Train a level designer by reinforcement learning, judge it, and leave what it made in a run folder.
 
     Attributes:
@@ -68,6 +72,7 @@ class Options:
         evaluation_levels: how many new start levels the designer is judged on.
         ppo: how to train. None of it need be given: each representation has its own measured settings.
         network: the network's shape, likewise.
+        reward: what the learner is paid, likewise.
     """
 
     problem: str = "binary"
@@ -90,6 +95,7 @@ class Options:
     evaluation_levels: int = 200
     ppo: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
+    reward: dict[str, str] = field(default_factory=dict)
 
 
 def longest_episode(options: Options, shape: Sequence[int] | None) -> int:
@@ -167,7 +173,7 @@ def check_same_environment(folder: Path, environment: dict[str, Any]) -> None:
         )
 
 
-def make_trainer(options: Options) -> tuple[Trainer, Path]:
+def prepare(options: Options) -> tuple[Trainer, Path]:
     """Prepares a run: its folder, its record and its trainer, resumed where that was asked for.
 
     Returns:
@@ -186,9 +192,11 @@ def make_trainer(options: Options) -> tuple[Trainer, Path]:
     minutes = options.minutes
     if minutes is None:
         minutes = 0.0 if options.steps else MINUTES
-    settings = dataclasses.replace(defaults.ppo, minutes=minutes, steps=options.steps)
-    ppo: PPOConfig = override(settings, options.ppo, "PPO")
+    ppo: PPOConfig = dataclasses.replace(defaults.ppo, minutes=minutes, steps=options.steps)
+    ppo = override(ppo, options.ppo, "PPO")
     network: NetworkConfig = override(defaults.network, options.network, "network")
+    reward: RewardConfig = override(RewardConfig(), options.reward, "reward")
+    reward.check()
     kind = f"{options.representation}-{options.benchmark}" if options.benchmark else options.representation
     name = options.name or f"{options.problem}-{kind}-seed{options.seed}"
     folder = make_folder(options.out / "pcgrl" / name)
@@ -198,30 +206,45 @@ def make_trainer(options: Options) -> tuple[Trainer, Path]:
             f"{folder} holds a run already: add --resume to go on with it, --overwrite to begin anew, or give "
             "another --name or --seed."
         )
-    trainer = Trainer(environment, ppo, network, folder, seed=options.seed, device=options.device)
-    if options.resume:
-        if (folder / CHECKPOINT_FILE).exists():
-            check_same_environment(folder, environment)
-        trainer.resume()
-    elif begun:
-        # Only now that every option is known to be usable.
-        (folder / CHECKPOINT_FILE).unlink()
-        shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
-    facts = {"environment": environment, "ppo": dataclasses.asdict(ppo), "network": dataclasses.asdict(network)}
+    task = Task(environment, network, reward)
+    trainer = make_trainer(
+        options.engine, task, ppo, folder, seed=options.seed, device=options.device, cluster=options.cluster
+    )
+    try:
+        if options.resume:
+            if (folder / CHECKPOINT_FILE).exists():
+                check_same_environment(folder, environment)
+            trainer.resume()
+        elif begun:
+            # Only now that every option is known to be usable.
+            (folder / CHECKPOINT_FILE).unlink()
+            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+    except BaseException:
+        trainer.close()
+        raise
+    facts: dict[str, Any] = {"environment": environment}
+    facts |= {
+        "ppo": dataclasses.asdict(ppo),
+        "network": dataclasses.asdict(network),
+        "reward": dataclasses.asdict(reward),
+    }
     write_record(folder, options, **facts)
     return trainer, folder
 
 
 def train(options: Options) -> None:
     """Runs the experiment."""
-    trainer, folder = make_trainer(options)
-    print(f"Training a {options.representation} designer for {options.problem}: {folder}")
-    progress = learn(trainer)
-    print(
-        f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
-        f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
-    )
-    leave_results(trainer, progress, folder, options)
+    trainer, folder = prepare(options)
+    try:
+        print(f"Training a {options.representation} designer for {options.problem}: {folder}")
+        progress = learn(trainer)
+        print(
+            f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
+            f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
+        )
+        leave_results(trainer, progress, folder, options)
+    finally:
+        trainer.close()
 
 
 def leave_results(trainer: Trainer, progress: Progress, folder: Path, options: Options) -> None:
@@ -261,21 +284,12 @@ Next       python -m experiments.play --run {folder}
 
 def learn(trainer: Trainer) -> Progress:
     """Trains under a progress bar."""
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: I001, PLC0415
-
-    columns = (
-        TextColumn("{task.percentage:3.0f} %"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Bar(*columns) as bar:
-        task = bar.add_task("training", total=1.0, note="compiling and first update")
+    with progress_bar("compiling and first update") as show:
 
         def report(progress: Progress, share: float, means: dict[str, float]) -> None:
             success = f"success {100 * means['success']:.0f} %  return {means['return']:.1f}" if means else ""
             speed = progress.steps / max(progress.seconds, 1e-9)
-            bar.update(task, completed=share, note=f"{progress.steps:,} steps  {speed:,.0f}/s  {success}")
+            show(share, f"{progress.steps:,} steps  {speed:,.0f}/s  {success}")
 
         return trainer.learn(report)
 

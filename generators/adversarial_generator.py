@@ -16,11 +16,14 @@ from torch.nn import functional
 from envs import UserError
 from envs.counts import kept
 from envs.problem import Shape
-from generators.adversarial import Critic, gradient_penalty, one_hot, pattern_divergence, real_penalty, straight_through
+from generators.adversarial import Critic, gradient_penalty, one_hot, real_penalty, straight_through
 from generators.decoding import decode_logits
-from generators.generator import FitOptions, Request, options_of
-from generators.neural import Asked, NeuralGenerator, adamw, descend
+from generators.generator import FitOptions, Request
+from generators.judging.patterns import mean_divergence
+from generators.neural import NeuralGenerator
+from generators.options import options_of
 from generators.spec import Condition
+from generators.training import Asked, adamw, descend
 
 #: How many sampled levels the held-out score looks at.
 _SCORED = 500
@@ -232,7 +235,7 @@ class AdversarialGenerator(NeuralGenerator):
         reference = levels.cpu().numpy().astype(np.uint8)
         broken = 1 - kept(self.spec.count_rules(), made, self.spec.tiles).mean()
         repeated = 1 - len(np.unique(made.reshape(count, -1), axis=0)) / count
-        return pattern_divergence(made, reference) + float(broken) + float(repeated)
+        return mean_divergence(made, reference) + float(broken) + float(repeated)
 
     def _temperature(self, share: float) -> float:
         """Returns the temperature of gradients, which falls geometrically in the first four fifths of training."""

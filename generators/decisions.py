@@ -120,6 +120,7 @@ class TileSequence(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = shape
+        self.order = order
         self.total = shape[0] * shape[1]
         self.passes = max(map(len, paths))
         self.symbols = 1 + max(symbol for path in paths for symbol in path)
