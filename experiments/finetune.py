@@ -19,7 +19,7 @@ import tyro
 from numpy.typing import NDArray
 
 from agents.designer import PolicyDesigner
-from agents.engines import Engine, make_trainer
+from agents.engines import make_trainer
 from agents.networks import DesignerNetwork, NetworkConfig
 from agents.presets import finetuning_preset
 from agents.rewards import RewardConfig
@@ -30,7 +30,8 @@ from envs import UserError
 from envs.evaluation import bootstrap, percent
 from envs.files import write_atomically
 from envs.level_io import write_levels
-from envs.records import read_config
+from envs.records import read_config, read_metrics
+from experiments.engine_options import EngineOptions
 from experiments.evaluate_generator import random_levels
 from experiments.pcgrl import learn, override
 from experiments.run import CONFIG_FILE, main, make_folder, write_json, write_record
@@ -58,7 +59,7 @@ _COLUMNS = ("playable", "novel", "unique", "all three", "restricted diversity", 
 
 
 @dataclass
-class Options:
+class Options(EngineOptions):
     """Train a pretrained generator further by reinforcement learning, and leave it and what it makes in a run folder.
 
     Attributes:
@@ -83,7 +84,6 @@ class Options:
         reward: what is paid, likewise: goal, bonus, novelty, reach, memory, kl, kl_target, scale.
         network: the shape of a latent designer's network, likewise.
         environment: further options of the environment, likewise: steps and step_size of the latent representation.
-        engine: what runs PPO: sb3, in this process.
     """
 
     generator: Annotated[Path, tyro.conf.Positional]
@@ -104,7 +104,6 @@ class Options:
     reward: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    engine: Engine = "sb3"
 
 
 @dataclass
@@ -194,19 +193,25 @@ def prepare(options: Options) -> Run:
             "another --name or --seed."
         )
     task = Task(environment, network, reward, corpus.train.levels, packed)
-    trainer = make_trainer(options.engine, task, ppo, folder, seed=options.seed, device=options.device)
     origin = {"generator": str(options.generator), "corpus": corpus.record()}
-    if options.resume:
-        if (folder / CHECKPOINT_FILE).exists():
-            _check_same(folder, environment, origin["corpus"])
-        trainer.resume()
-    elif begun:
-        # Only now that every option is known to be usable.
-        (folder / CHECKPOINT_FILE).unlink()
-        shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
-    settings: dict[str, Any] = {"ppo": ppo, "reward": reward, "network": network}
-    facts = {name: dataclasses.asdict(setting) for name, setting in settings.items()}
-    write_record(folder, options, environment=environment, **origin, **facts)
+    if options.resume and (folder / CHECKPOINT_FILE).exists():
+        _check_same(folder, environment, origin["corpus"])
+    trainer = make_trainer(
+        options.engine, task, ppo, folder, seed=options.seed, device=options.device, cluster=options.cluster
+    )
+    try:
+        if options.resume:
+            trainer.resume()
+        elif begun:
+            # Only now that every option is known to be usable.
+            (folder / CHECKPOINT_FILE).unlink()
+            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+        settings: dict[str, Any] = {"ppo": ppo, "reward": reward, "network": network}
+        facts = {name: dataclasses.asdict(setting) for name, setting in settings.items()}
+        write_record(folder, options, environment=environment, **origin, **facts)
+    except BaseException:
+        trainer.close()
+        raise
     return Run(trainer, folder, generator, corpus)
 
 
@@ -252,15 +257,15 @@ def leave_results(run: Run, progress: Progress, options: Options) -> None:
     rows = [judge(yardstick, name, levels, _EXAMINED) for name, levels in named.items()]
     table = describe(rows)
     print(table)
-    write_atomically(folder / f"{_TABLE}.md", (table + "\n").encode())
     write_json(folder / f"{_TABLE}.json", _plain(rows, facts, seed))
     pictures = []
     for row in rows[:2]:
         pictures.append(folder / f"{row.name}.png")
         draw_levels(problem, row.levels[:12], row.play.playable[:12], pictures[-1])
-    if draw_curves(folder / METRICS_FILE, folder / "curves.png"):
+    if draw_curves(folder / METRICS_FILE, folder / "curves.png", "environment steps"):
         pictures.append(folder / "curves.png")
     write_levels(folder / "levels.txt", list(after), problem)
+    write_atomically(folder / f"{_TABLE}.md", compose(run, table, pictures, facts).encode())
     judged = f"\n           python -m experiments.evaluate_generator {folder}" if _writes(run.trainer) else ""
     print(f"""
 Look at    {", ".join(map(str, pictures))}
@@ -313,6 +318,37 @@ def describe(rows: list[Judgement]) -> str:
         cells.append(f"{bootstrap(lengths).mean:.1f}" if len(lengths) else "")
         lines.append(f"| {row.name} ({len(row.levels)}) | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def compose(run: Run, table: str, pictures: list[Path], facts: dict[str, Any]) -> str:
+    """Returns the report of a run in Markdown."""
+    reward = run.trainer.task.reward
+    paid = f"{reward.bonus:g} for a level that is {reward.goal.replace('_', ' ')}"
+    if reward.novelty:
+        paid += f", up to {reward.novelty:g} for novelty"
+    if reward.scale:
+        paid += f", {reward.scale:g} times the environment's own reward"
+    if _writes(run.trainer) and reward.kl:
+        metrics = read_metrics(run.folder / METRICS_FILE)
+        paid += f", less {reward.kl:g} for each nat of divergence from the pretrained model"
+        if reward.kl_target:
+            paid += f" at first, moved towards {reward.kl_target:g} nats a level"
+        paid += f" (which was {metrics['kl'][-1]:.2f} nats a level in the end, {max(metrics['kl']):.2f} at most)"
+    lines = [
+        f"# {run.generator.title} trained further on {run.generator.spec.problem}",
+        "",
+        f"{facts['steps']:,} steps, {facts['episodes']:,} levels, {facts['seconds']:,.0f} s; seed {run.trainer.seed}.",
+        f"Paid: {paid}.",
+        "",
+        table,
+        "",
+        "Shares with 95 % bootstrap intervals over levels. A level is novel that lies as far from every training level",
+        "as the evaluator's threshold asks; restricted diversity is the share of the largest set of playable, novel",
+        "levels that lie as far apart; hamming is the mean share of tiles in which two levels differ.",
+        "",
+        *(f"![{picture.stem}]({picture.name})" for picture in pictures),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _plain(rows: list[Judgement], facts: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -16,12 +16,13 @@ from envs.level_io import write_levels
 from envs.pictures import contact_sheet, render, save_png
 from envs.problem import Problem
 from envs.records import read_config, read_metrics
-from experiments.run import CONFIG_FILE, main, make_folder, write_record
+from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
 from generators.corpus import KINDS, Corpus, CorpusOptions, load_corpus
-from generators.generator import Fit, FitOptions, Generator, options_of
+from generators.generator import Fit, FitOptions, Generator
 from generators.judging.playability import play_levels
-from generators.neural import CHECKPOINT_FILE, METRICS_FILE
+from generators.options import options_of
 from generators.suite import GENERATOR_FOLDER, get_family, make_generator
+from generators.training import CHECKPOINT_FILE, METRICS_FILE
 
 #: How many samples the first look at a trained generator takes.
 SAMPLES = 200
@@ -207,20 +208,11 @@ def train(options: Options) -> None:
 
 def learn(generator: Generator, corpus: Corpus, options: FitOptions, folder: Path, resume: bool) -> Fit:
     """Trains under a progress bar."""
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: I001, PLC0415
-
-    columns = (
-        TextColumn("{task.percentage:3.0f} %"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Bar(*columns) as bar:
-        task = bar.add_task("training", total=1.0, note="first updates")
+    with progress_bar("first updates") as show:
 
         def report(fit: Fit, share: float) -> None:
             figures = "  ".join(f"{name} {value:.3g}" for name, value in list(fit.figures.items())[:3])
-            bar.update(task, completed=share, note=f"{fit.steps:,} updates  held out {fit.held_out:.4g}  {figures}")
+            show(share, f"{fit.steps:,} updates  held out {fit.held_out:.4g}  {figures}")
 
         return generator.fit(corpus, options, folder, report, resume)
 
@@ -260,15 +252,21 @@ def draw_levels(problem: Problem, levels: NDArray[np.uint8], playable: NDArray[n
     save_png(picture, contact_sheet(images, min(4, len(images)), captions))
 
 
-def draw_curves(metrics_file: Path, picture: Path) -> bool:
-    """Draws what a training reported against its updates; returns whether there was anything."""
+def draw_curves(metrics_file: Path, picture: Path, steps: str = "updates") -> bool:
+    """Draws what a training reported against its steps; returns whether there was anything.
+
+    Args:
+        metrics_file: a metrics.csv.
+        picture: the PNG to write.
+        steps: what the file's steps are.
+    """
     import matplotlib  # noqa: PLC0415 (slow to import)
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     columns = read_metrics(metrics_file)
-    names = [name for name in columns if name not in ("steps", "seconds", "levels")]
+    names = [name for name in columns if name not in ("steps", "seconds", "levels", "updates", "episodes")]
     if not names or not len(columns["steps"]):
         return False
     across = min(4, len(names))
@@ -281,7 +279,7 @@ def draw_curves(metrics_file: Path, picture: Path) -> bool:
         axis.grid(alpha=0.2)
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
-    figure.supxlabel("updates", fontsize=8)
+    figure.supxlabel(steps, fontsize=8)
     write_atomically(picture, lambda file: figure.savefig(file, format="png", dpi=110))
     plt.close(figure)
     return True

@@ -42,13 +42,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class FreeDecoding(Decoding):
-    """How tiles are drawn where the family as published knows no rules.
-
-    Attributes:
-        temperature: of the tiles' probabilities; below 1 likely tiles become likelier, 0 takes the likeliest.
-        top_p: tiles are drawn from the fewest that together have this probability (Holtzman 2020); 1 from all.
-        constrained: whether tiles are ruled out that would break the count rules of the training levels ("one player").
-    """
+    """How tiles are drawn where the family as published knows no rules."""
 
     constrained: bool = False
 

@@ -20,8 +20,8 @@ from generators.decisions import TileSequence, paths_of
 from generators.families.tile_lm import TileLM, TileLMConfig, Writing, _Sampling, constant_tiles
 from generators.generator import FitOptions
 from generators.muon import Muon, orthogonal
-from generators.neural import Asked
 from generators.spec import LevelSpec
+from generators.training import Asked
 from generators.transformer import Transformer
 
 torch.set_num_threads(1)

@@ -14,8 +14,9 @@ from torch.nn import functional
 from envs import UserError
 from envs.orders import Order, cell_order
 from generators.generator import Request, Scores
-from generators.neural import Asked, NeuralGenerator
+from generators.neural import NeuralGenerator
 from generators.spec import Condition
+from generators.training import Asked
 from generators.writing import Decoding, Writer
 
 

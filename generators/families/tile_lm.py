@@ -35,8 +35,9 @@ from generators.deciding import NEVER, Beams, Counting, likely, pick
 from generators.decisions import Decisions, TileSequence, paths_of
 from generators.generator import Fit, FitOptions, Report, Request, Scores
 from generators.muon import Muon
-from generators.neural import Asked, NeuralGenerator, Training, adamw
+from generators.neural import NeuralGenerator
 from generators.spec import Condition, LevelSpec
+from generators.training import Asked, Training, adamw
 from generators.transformer import Positions, Transformer, check_width
 
 #: Where a smaller share of a batch has more to decide, it goes on without the rest.
@@ -192,7 +193,7 @@ class TileLM(NeuralGenerator):
     # Learning.
 
     def _network(self) -> TileNetwork:
-        network = self._built(0)
+        network = self.new_network(0)
         assert isinstance(network, TileNetwork)
         return network
 
