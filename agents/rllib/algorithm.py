@@ -55,7 +55,7 @@ class LanesPPO(PPO):
         self.rollout = None
         self.losses = {}
         #: Where the time went, by part, in all steps.
-        self.seconds = {"sampling": 0.0, "learning": 0.0, "weights": 0.0}
+        self.seconds = {"sampling": 0.0, "transfer": 0.0, "learning": 0.0, "weights": 0.0}
         self._longest = 0.0
         super().setup(config)
         self.take_weights()
@@ -76,9 +76,10 @@ class LanesPPO(PPO):
     def training_step(self) -> None:
         """Samples and learns once."""
         began = time.perf_counter()
-        self.rollout = self._sample()
+        acting, self.rollout = self._sample()
         sampled = time.perf_counter()
-        self.seconds["sampling"] += sampled - began
+        self.seconds["sampling"] += acting
+        self.seconds["transfer"] += sampled - began - acting
         if self.rollout is None:
             return
         shards = split(self.rollout.rows, self.config.num_learners)
@@ -89,22 +90,22 @@ class LanesPPO(PPO):
         self.take_weights()
         self.seconds["weights"] += time.perf_counter() - learned
 
-    def _sample(self) -> Rollout | None:
+    def _sample(self) -> tuple[float, Rollout | None]:
+        """Returns how many seconds the slowest runner acted, and what all of them did together."""
         order = Order(self._state, self.seed, self.settings)
-        runners = self.env_runner_group
         if not self.config.num_env_runners:
-            return self.local_runner.collect(order)[1]
+            return self.local_runner.collect(order)
         began = time.perf_counter()
-        results = runners.foreach_env_runner(
+        results = self.env_runner_group.foreach_env_runner(
             "collect",
             kwargs={"order": ray.put(order)},
             local_env_runner=False,
             timeout_seconds=max(_PATIENCE * self._longest, LEAST_PATIENCE) if self._longest else FIRST_PATIENCE,
         )
         if not results:
-            return None
+            return 0.0, None
         self._longest = max(self._longest, time.perf_counter() - began)
-        return Rollout.joined([rollout for _, rollout in results])
+        return max(seconds for seconds, _ in results), Rollout.joined([rollout for _, rollout in results])
 
 
 def make_config(task: Task, ppo: PPOConfig, cluster: Cluster, seed: int, gpu: int | None) -> RLlibConfig:
