@@ -242,6 +242,10 @@ def test_the_first_rollouts_after_a_resume_are_by_the_restored_weights(trainers,
         assert_by(fresh, seen[0])
     # Both runners are in it.
     assert seen[0].steps > PPO.lanes // 2 * PPO.rollout
+    # What is wrong with a task is told at once, and not taken for a failing machine.
+    trainer.algorithm.settings = {"colour": 1.0}
+    with pytest.raises(RuntimeError, match="colour"):
+        trainer._iterate()
 
 
 def test_a_damaged_checkpoint_is_refused(trainers, tmp_path):
@@ -300,7 +304,7 @@ def test_several_learners_stay_one(trainers, tmp_path):
 
     from agents.rllib.learner import read_state
 
-    states = [result.get()["policy"] for result in trainer.algorithm.learner_group.foreach_learner(read_state)]
+    states = [state["policy"] for state in trainer.algorithm.on_learners(read_state)]
     assert len(states) == 2
     for name, part in trainer.policy.state_dict().items():
         assert torch.equal(part, states[0][name])

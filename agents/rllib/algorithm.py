@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import ray
 from ray.rllib.algorithms.ppo import PPO
@@ -21,6 +21,8 @@ from agents.rollouts import Rollout
 from agents.tasks import Task
 from agents.training import PPOConfig
 from envs.vector_env import DesignVectorEnv
+
+T = TypeVar("T")
 
 #: How many seconds runners may take for a rollout before one was seen (kernels compile then), and at least after that.
 FIRST_PATIENCE, LEAST_PATIENCE = 600.0, 60.0
@@ -97,7 +99,7 @@ class LanesPPO(PPO):
             return self.local_runner.collect(order)
         began = time.perf_counter()
         results = self.env_runner_group.foreach_env_runner(
-            "collect",
+            "answer",
             kwargs={"order": ray.put(order)},
             local_env_runner=False,
             timeout_seconds=max(_PATIENCE * self._longest, LEAST_PATIENCE) if self._longest else FIRST_PATIENCE,
@@ -105,7 +107,22 @@ class LanesPPO(PPO):
         if not results:
             return 0.0, None
         self._longest = max(self._longest, time.perf_counter() - began)
+        for _, rollout in results:
+            if isinstance(rollout, Exception):
+                raise rollout
         return max(seconds for seconds, _ in results), Rollout.joined([rollout for _, rollout in results])
+
+    def on_learners(self, function: Callable[..., T], **given: Any) -> list[T]:
+        """Calls a function with each learner, and returns what it returned.
+
+        Raises:
+            RayError: a learner has died.
+        """
+        results = list(self.learner_group.foreach_learner(function, **given))
+        for result in results:
+            if not result.ok:
+                raise result.get()
+        return [result.get() for result in results]
 
 
 def make_config(task: Task, ppo: PPOConfig, cluster: Cluster, seed: int, gpu: int | None) -> RLlibConfig:

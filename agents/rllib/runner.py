@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from agents.policy import Policy
 from agents.rollouts import Collector, Rollout, make_collector
 from agents.tasks import Task
 from agents.training import PPOConfig
+from envs import UserError
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,18 @@ class LanesRunner(SingleAgentEnvRunner):
             INPUT_ENV_SINGLE_SPACES: single,
             DEFAULT_MODULE_ID: single,
         }
+
+    def answer(self, order: Order) -> tuple[float, Rollout | Exception]:
+        """Does what `collect` does, in another process than the driver's.
+
+        What is wrong with the task is handed over, lest Ray take it for a failing machine and try again.
+        """
+        try:
+            return self.collect(order)
+        except UserError as error:
+            return 0.0, error
+        except Exception:
+            return 0.0, RuntimeError(f"An environment runner failed:\n{traceback.format_exc()}")
 
     def collect(self, order: Order) -> tuple[float, Rollout]:
         """Takes over the weights, and acts by them.
