@@ -23,14 +23,14 @@ class PlayerConfig:
     Attributes:
         view: "centred" sees the board with the player in its middle, so that what is learned in one place holds in all;
             "whole" sees the board as it lies.
-        window: how many cells a centred view reaches in each direction; 0 for the whole level, wherever the player is.
-            With a window a player can play levels of any shape.
+        window: how many cells a centred view reaches in each direction, so that the player can play levels of any
+            shape; 0 for the whole level, wherever the player is. A whole view has none.
         width: the width of the hidden layers.
         depth: how many hidden layers there are.
     """
 
     view: Literal["centred", "whole"] = "centred"
-    window: int = 0
+    window: int = 5
     width: int = 128
     depth: int = 2
 
@@ -42,8 +42,6 @@ class PlayerConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise UserError(f"A player's network needs {name} of at least {least}; got {value!r}.")
-        if self.view == "whole" and self.window:
-            raise UserError("A window is cut out of a centred view: leave it out for the whole one.")
 
 
 @dataclass(frozen=True)
@@ -72,14 +70,10 @@ class PlayerInterface:
 
 
 class PlayerNetwork(nn.Module):
-    """A policy and a value over what a player sees.
-
-    The first layer adds up one learned vector for each cell and what stands in it. That is a dense layer over the
-    board as one-hot planes, at a fraction of its cost: a cell shows one drawing at a time.
-    """
+    """A policy and a value over what a player sees: a multi-layer perceptron over the board as one-hot planes."""
 
     is_hero: Tensor
-    offsets: Tensor
+    one_hot: Tensor
 
     def __init__(self, interface: PlayerInterface, config: PlayerConfig) -> None:
         super().__init__()
@@ -94,17 +88,16 @@ class PlayerNetwork(nn.Module):
             view = shape
         self.view_shape = view
         # One more for what is outside the level.
-        self.things = interface.sprites + 1
+        things = interface.sprites + 1
         is_hero = torch.zeros(interface.sprites, dtype=torch.uint8)
         is_hero[list(interface.heroes)] = 1
         self.register_buffer("is_hero", is_hero, persistent=False)
-        offsets = torch.arange(math.prod(view)) * self.things
-        self.register_buffer("offsets", offsets, persistent=False)
+        self.register_buffer("one_hot", torch.eye(things), persistent=False)
         width = config.width
-        self.cells = nn.Parameter(torch.randn(math.prod(view) * self.things, width) / math.sqrt(math.prod(view)))
-        self.bias = nn.Parameter(torch.zeros(width))
-        self.senses = nn.Linear(interface.senses, width, bias=False) if interface.senses else None
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [
+            _linear(math.prod(view) * things + interface.senses, width, math.sqrt(2)),
+            nn.ReLU(),
+        ]
         for _ in range(config.depth - 1):
             layers += [_linear(width, width, math.sqrt(2)), nn.ReLU()]
         self.hidden = nn.Sequential(*layers)
@@ -129,10 +122,10 @@ class PlayerNetwork(nn.Module):
             place = self.is_hero[boards].argmax(dim=1)
             padded = functional.pad(boards, (0, 1), value=self.interface.sprites)
             boards = padded.gather(1, self._table(shape)[place])
-        hidden = functional.embedding_bag(boards + self.offsets, self.cells, mode="sum") + self.bias
-        if self.senses is not None and senses is not None:
-            hidden = hidden + self.senses(senses.float())
-        hidden = self.hidden(functional.relu(hidden))
+        seen = self.one_hot[boards].flatten(1)
+        if senses is not None:
+            seen = torch.cat([seen, senses.float()], dim=1)
+        hidden = self.hidden(seen)
         return self.policy(hidden), self.value(hidden)[:, 0]
 
     def _table(self, shape: tuple[int, ...]) -> Tensor:

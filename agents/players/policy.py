@@ -62,7 +62,8 @@ class PolicyPlayer(Player):
             UserError: the network has no window, and has learned levels of another shape.
         """
         shape, known = tuple(levels.shape[1:]), self.network.interface.shape
-        if shape != known and not self.network.config.window:
+        config = self.network.config
+        if shape != known and not (config.view == "centred" and config.window):
             raise UserError(
                 f"This player has learned levels of shape {known}; got levels of shape {shape}: "
                 "give such levels, or train a player with a window, which plays any shape."
@@ -89,7 +90,7 @@ class PolicyPlayer(Player):
     ) -> NDArray[np.int64]:
         boards = torch.as_tensor(self.rules.boards(states).reshape(len(states), -1))
         senses = torch.as_tensor(self.rules.senses_of(states)) if self.rules.senses else None
-        device = self.network.bias.device
+        device = self.network.is_hero.device
         with torch.no_grad():
             logits, _ = self.network.look(boards.to(device), None if senses is None else senses.to(device), shape)
         if self.alike:

@@ -62,9 +62,9 @@ class PlayerPPOConfig:
     lanes: int = 64
     rollout: int = 64
     batch: int = 256
-    epochs: int = 4
-    learning_rate: float = 1e-3
-    gamma: float = 0.99
+    epochs: int = 3
+    learning_rate: float = 2e-3
+    gamma: float = 0.97
     gae_lambda: float = 0.95
     entropy: float = 0.01
     clip: float = 0.2
