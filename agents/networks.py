@@ -15,14 +15,23 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from gymnasium import spaces
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Normal
 from torch.nn import functional
 
+from agents.policy import Acted, Evaluated, Policy, draw
 from envs.errors import UserError, unknown_name
 from envs.vector_env import DesignVectorEnv
 
 #: Observation parts that describe the whole level in a few numbers, in the order in which networks read them.
-VECTOR_PARTS = ("metrics", "start_metrics", "budget", "targets")
+VECTOR_PARTS = ("metrics", "start_metrics", "budget", "targets", "latent")
+
+#: The standard deviation of a designer's first draws of real numbers, in the unit of the action space's bound.
+_FIRST_SPREAD = 0.5
+
+#: The logit of an option that is not allowed: its probability is 0 in float32, its entropy no NaN.
+_NEVER = -1e9
 
 
 @dataclass(frozen=True)
@@ -31,46 +40,60 @@ class ActionCode:
 
     A discrete action is one choice. An action of a place and a tile at most (wide, the cast forms) is one choice among
     all combinations of its numbers, so that the policy can weigh them together; an action of more numbers (multi,
-    cellular) is as many choices, made independently.
+    cellular) is as many choices, made independently. An action of real numbers (latent) is drawn from a normal
+    distribution about what the network says, and kept within the action space's bounds.
 
     Attributes:
-        sizes: how many values each number of the environment's action has; one number for a discrete action.
+        sizes: how many values each number of the environment's action has; one number for a discrete action, none for
+            an action of real numbers.
         axes: how many axes levels have, which is how many numbers a place has.
+        numbers: how many real numbers an action is, or 0.
+        bound: real numbers lie between minus this and this.
     """
 
     sizes: tuple[int, ...]
     axes: int = 2
+    numbers: int = 0
+    bound: float = 1.0
 
     @classmethod
     def of(cls, space: spaces.Space, axes: int = 2) -> ActionCode:
         """Returns the code for an action space on levels of so many axes.
 
         Raises:
-            UserError: the space is neither discrete nor a list of numbers.
+            UserError: the space is neither discrete nor a list of numbers with one bound.
         """
         if isinstance(space, spaces.Discrete):
             return cls((int(space.n),), axes)
         if isinstance(space, spaces.MultiDiscrete):
             return cls(tuple(int(size) for size in space.nvec), axes)
-        raise UserError(f"Designers act by Discrete or MultiDiscrete actions; got {space}.")
+        if isinstance(space, spaces.Box) and len(space.shape) == 1:
+            bound = float(space.high[0])
+            if bound > 0 and (space.high == bound).all() and (space.low == -bound).all():
+                return cls((), axes, space.shape[0], bound)
+        raise UserError(f"Designers act by Discrete or MultiDiscrete actions, or a Box from -b to b; got {space}.")
 
     @property
     def joint(self) -> bool:
         """Whether the action is one choice."""
-        return len(self.sizes) <= self.axes + 1
+        return not self.numbers and len(self.sizes) <= self.axes + 1
 
     @property
     def choices(self) -> int:
-        """How many choices are made."""
-        return 1 if self.joint else len(self.sizes)
+        """How many choices are made, or how many real numbers an action is."""
+        return self.numbers or (1 if self.joint else len(self.sizes))
 
     @property
     def options(self) -> int:
-        """How many options each choice has."""
+        """How many options each choice has; 1 stands for a real number's mean."""
+        if self.numbers:
+            return 1
         return int(np.prod(self.sizes)) if self.joint else max(self.sizes)
 
     def decode(self, chosen: np.ndarray) -> np.ndarray:
-        """Returns the environment's actions for the choices made, int64 (n, choices)."""
+        """Returns the environment's actions for the choices made, int64 (n, choices), or real numbers (n, numbers)."""
+        if self.numbers:
+            return (chosen * self.bound).clip(-self.bound, self.bound).astype(np.float32)
         if not self.joint:
             return chosen
         if len(self.sizes) == 1:
@@ -78,7 +101,10 @@ class ActionCode:
         return np.stack(np.unravel_index(chosen[:, 0], self.sizes), axis=1)
 
     def space(self) -> spaces.Space:
-        """Returns the action space in which the policy chooses."""
+        """Returns the action space in which the policy chooses; real numbers in the unit of their bound."""
+        if self.numbers:
+            # The environment's bounds are kept by `decode`: clipping here would hide from the learner what was drawn.
+            return spaces.Box(-np.inf, np.inf, (self.numbers,), np.float32)
         if self.joint:
             return spaces.Discrete(self.options)
         return spaces.MultiDiscrete(np.array(self.sizes))
@@ -110,7 +136,7 @@ class Interface:
     """The sizes of what goes into and comes out of a network.
 
     Attributes:
-        tiles: the number of tile ids that the map can show, the one for outside included.
+        tiles: the number of ids that the map can show, the one for outside included.
         map_shape: (rows, columns) of the map, or (storeys, rows, columns).
         vector: how many numbers describe the level besides.
         cursor: the shape that a cursor moves in, or () without one.
@@ -118,6 +144,10 @@ class Interface:
         sizes: the action code's sizes.
         per_cell: whether every cell of the map has its own options (wide and cellular).
         look_ahead: how many numbers looking ahead shows of each option, or 0 without it.
+        numbers: how many real numbers an action is, or 0.
+        bound: see `ActionCode`.
+        passes: how many passes the cells are visited in, where the observation tells the pass, or 0.
+        masked: whether the observation tells which options are allowed.
     """
 
     tiles: int
@@ -128,6 +158,10 @@ class Interface:
     sizes: tuple[int, ...]
     per_cell: bool
     look_ahead: int = 0
+    numbers: int = 0
+    bound: float = 1.0
+    passes: int = 0
+    masked: bool = False
 
     @classmethod
     def of(cls, env: DesignVectorEnv) -> Interface:
@@ -135,11 +169,12 @@ class Interface:
         parts = cast("spaces.Dict", env.single_observation_space).spaces
         shapes = {name: part.shape or () for name, part in parts.items()}
         tiles = len(env.problem.tiles)
-        sizes = ActionCode.of(env.single_action_space).sizes
+        code = ActionCode.of(env.single_action_space)
+        sizes = code.sizes
         wide = (env.shape[-1], env.shape[-2], *env.shape[:-2], tiles)
         per_cell = not env.representation.has_cursor and sizes in (wide, (tiles,) * math.prod(env.shape))
         return cls(
-            tiles=tiles + 1,
+            tiles=int(cast("spaces.MultiDiscrete", parts["map"]).nvec.max()),
             map_shape=tuple(env.map_shape),
             vector=sum(shapes[name][0] for name in VECTOR_PARTS if name in parts),
             cursor=tuple(env.shape) if "cursor" in parts else (),
@@ -147,16 +182,28 @@ class Interface:
             sizes=sizes,
             per_cell=per_cell,
             look_ahead=shapes["look_ahead"][0] // int(np.prod(sizes)) if "look_ahead" in parts else 0,
+            numbers=code.numbers,
+            bound=code.bound,
+            passes=int(cast("spaces.MultiDiscrete", parts["pass"]).nvec[0]) if "pass" in parts else 0,
+            masked="allowed" in parts,
         )
 
     @property
     def code(self) -> ActionCode:
         """The action code."""
-        return ActionCode(self.sizes, len(self.map_shape))
+        return ActionCode(self.sizes, len(self.map_shape), self.numbers, self.bound)
+
+    @property
+    def extra(self) -> int:
+        """How many numbers a network reads besides the map."""
+        return self.vector + sum(self.cursor) + self.passes
 
 
-class DesignerNetwork(nn.Module):
-    """A policy and a value over observations of the level-design environments."""
+class DesignerNetwork(Policy):
+    """A policy and a value over observations of the level-design environments.
+
+    Calling it returns logits, float32 (n, choices, options), or means (n, numbers, 1), and values.
+    """
 
     one_hot: Tensor
 
@@ -178,11 +225,43 @@ class DesignerNetwork(nn.Module):
                 raise UserError(f"A {kind} network needs {name} of at least {least}; got {getattr(config, name)}.")
         if kind == "scorer" and not interface.look_ahead:
             raise UserError("A scorer needs an environment that looks ahead: add look_ahead, or choose mlp or conv.")
-        extra = interface.vector + sum(interface.cursor)
-        self.body = bodies[kind](planes, interface, extra, config)
+        self.body = bodies[kind](planes, interface, interface.extra, config)
+        if self.code.numbers:
+            self.spread = nn.Parameter(torch.full((self.code.numbers,), math.log(_FIRST_SPREAD)))
+
+    def distribution(self, observation: Mapping[str, Tensor]) -> tuple[Distribution, Tensor]:
+        """Returns what actions are drawn from, its choices being (n, choices), and values, float32 (n,)."""
+        scores, values = self(observation)
+        if self.code.numbers:
+            return Normal(scores[:, :, 0], self.spread.exp().expand(len(scores), -1), validate_args=False), values
+        return Categorical(logits=scores, validate_args=False), values
+
+    def act(
+        self,
+        observation: Mapping[str, Tensor],
+        random: torch.Generator | None = None,
+        deterministic: bool = False,
+    ) -> Acted:
+        """Acts in a batch of observations; see `Policy.act`."""
+        distribution, values = self.distribution(observation)
+        actions = draw(distribution, random, deterministic)
+        return Acted(actions, distribution.log_prob(actions).sum(dim=1), values)
+
+    def evaluate(self, rows: Mapping[str, Tensor]) -> Evaluated:
+        """Judges steps again; see `Policy.evaluate`. Rows have a key `observation.NAME` for each part."""
+        observation = {name.partition(".")[2]: part for name, part in rows.items() if name.startswith("observation.")}
+        distribution, values = self.distribution(observation)
+        actions = rows["actions"].view(len(values), -1)
+        if not self.code.numbers:
+            actions = actions.long()
+        return Evaluated(distribution.log_prob(actions).sum(dim=1), values, distribution.entropy().sum(dim=1))
+
+    def env_actions(self, actions: NDArray) -> NDArray:
+        """Returns what the environment is given for actions; see `Policy.env_actions`."""
+        return self.code.decode(actions)
 
     def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Returns logits, float32 (n, choices, options), and values, float32 (n,)."""
+        """Returns logits, float32 (n, choices, options), or means (n, numbers, 1), and values, float32 (n,)."""
         maps = self.one_hot[observation["map"].long()]
         if self.interface.frozen:
             maps = torch.cat([maps, observation["frozen"].float()[..., None]], dim=2)
@@ -190,8 +269,13 @@ class DesignerNetwork(nn.Module):
         if self.interface.cursor:
             cursor = observation["cursor"].long()
             vector += [functional.one_hot(cursor[:, i], size).float() for i, size in enumerate(self.interface.cursor)]
+        if self.interface.passes:
+            vector.append(functional.one_hot(observation["pass"][:, 0].long(), self.interface.passes).float())
         options = observation["look_ahead"].float() if self.interface.look_ahead else None
-        return self.body(maps, torch.cat(vector, dim=1), options)
+        logits, values = self.body(maps, torch.cat(vector, dim=1), options)
+        if self.interface.masked:
+            logits = logits.masked_fill(observation["allowed"][:, None] == 0, _NEVER)
+        return logits, values
 
     def description(self) -> dict[str, Any]:
         """Returns what is needed to build the same network again, as plain data."""
@@ -391,7 +475,10 @@ class NetworkRecord:
                 for key, value in description["interface"].items()
             }
             found = Interface(**interface)
-            sizes = (found.tiles, *found.map_shape, found.vector, *found.cursor, *found.sizes, found.look_ahead)
+            sizes = (
+                *(found.tiles, *found.map_shape, found.vector, *found.cursor, *found.sizes),
+                *(found.look_ahead, found.numbers, found.passes),
+            )
             if len(found.map_shape) not in (2, 3) or not all(isinstance(size, int) and size >= 0 for size in sizes):
                 raise ValueError(f"sizes must be whole numbers; got {sizes}")
             return cls(found, NetworkConfig(**description["network"]))

@@ -10,9 +10,9 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
-from torch.distributions import Categorical
 
-from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig
+from agents.networks import ActionCode
+from agents.policy import Policy
 from envs.errors import UserError
 from envs.vector_env import DesignVectorEnv
 
@@ -123,11 +123,10 @@ class SB3VecEnv(VecEnv):
 
 
 class DesignerPolicy(ActorCriticPolicy):
-    """Stable-Baselines3's view of a `DesignerNetwork`.
+    """Stable-Baselines3's view of a policy.
 
     Args:
-        interface: what goes into and comes out of the network.
-        network_config: the network's shape.
+        network: the policy.
     """
 
     def __init__(
@@ -136,39 +135,33 @@ class DesignerPolicy(ActorCriticPolicy):
         action_space: Any,
         lr_schedule: Any,
         *,
-        interface: Interface,
-        network_config: NetworkConfig,
+        network: Policy,
         **kwargs: Any,
     ) -> None:
-        self._interface = interface
-        self._network_config = network_config
+        # A module takes no parts before it is one itself.
+        self._given = (network,)
         super().__init__(observation_space, action_space, lr_schedule, ortho_init=False, **kwargs)
 
     def _build(self, lr_schedule: Any) -> None:
-        self.network = DesignerNetwork(self._interface, self._network_config)
+        self.network = self._given[0]
         optimizer: Any = self.optimizer_class
-        self.optimizer = optimizer(self.network.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
-
-    def _choices(self, observation: Any) -> tuple[Categorical, Tensor]:
-        logits, values = self.network(observation)
-        return Categorical(logits=logits, validate_args=False), values
+        weights = [weight for weight in self.network.parameters() if weight.requires_grad]
+        self.optimizer = optimizer(weights, lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def forward(self, obs: Any, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Returns actions, values (n, 1) and log probabilities (n,)."""
-        choices, values = self._choices(obs)
-        actions = choices.logits.argmax(dim=2) if deterministic else choices.sample()
-        log_probabilities = choices.log_prob(actions).sum(dim=1)
-        return actions.reshape(-1, *(self.action_space.shape or ())), values[:, None], log_probabilities
+        acted = self.network.act(obs, deterministic=deterministic)
+        actions = acted.actions.reshape(-1, *(self.action_space.shape or ()))
+        return actions, acted.values[:, None], acted.log_prob
 
     def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Returns values (n, 1), log probabilities (n,) and entropies (n,)."""
-        choices, values = self._choices(obs)
-        log_probabilities = choices.log_prob(actions.long().view(len(values), -1)).sum(dim=1)
-        return values[:, None], log_probabilities, choices.entropy().sum(dim=1)
+        found = self.network.evaluate({"actions": actions, **{f"observation.{name}": obs[name] for name in obs}})
+        return found.values[:, None], found.log_prob, found.entropy
 
     def predict_values(self, obs: Any) -> Tensor:
         """Returns values (n, 1)."""
-        return self.network(obs)[1][:, None]
+        return self.network.act(obs, deterministic=True).values[:, None]
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         return self.forward(observation, deterministic)[0]

@@ -1,29 +1,28 @@
-"""Trains designers by PPO (Schulman 2017) with Stable-Baselines3, with checkpoints that a later process resumes."""
+"""What trainings by PPO (Schulman 2017) share, whichever engine runs them: settings, checkpoints, books."""
 
 from __future__ import annotations
 
 import io
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 
 from agents.designer import PolicyDesigner
-from agents.networks import Interface, NetworkConfig
-from agents.sb3 import DesignerPolicy, SB3VecEnv
+from agents.networks import DesignerNetwork
+from agents.policy import Policy
+from agents.rewards import DivergencePrice
+from agents.tasks import Task
 from envs import UserError
 from envs.files import write_atomically
 from envs.records import MetricsLog
-from envs.vector_env import DesignVectorEnv
 from generators.devices import check_device
 
 #: Where a run folder keeps what a resumed training needs.
@@ -31,8 +30,8 @@ CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 
-#: The learner's own figures in metrics.csv, by Stable-Baselines3's names.
-_LOSSES = {"entropy_loss": "entropy", "value_loss": "value_loss", "approx_kl": "approx_kl"}
+#: The learner's own figures in metrics.csv.
+LOSSES = ("entropy", "value_loss", "approx_kl")
 
 #: How many of the latest episodes the figures of a training are means of.
 RECENT = 1000
@@ -56,9 +55,6 @@ class PPOConfig:
         entropy: weight of the entropy bonus.
         clip: how far the policy's ratio may go in one update.
         value_weight: weight of the value loss.
-        reward_scale: what rewards are multiplied by before the learner sees them.
-        success_bonus: what is added to the learner's reward where an episode ends in success, after scaling. Without
-            it, success costs the designer all the improvement that it could still have made.
         checkpoint_seconds: how often a checkpoint is written.
         threads: torch's threads; one is fastest for networks this small.
     """
@@ -75,8 +71,6 @@ class PPOConfig:
     entropy: float = 0.003
     clip: float = 0.2
     value_weight: float = 0.5
-    reward_scale: float = 0.05
-    success_bonus: float = 2.0
     checkpoint_seconds: float = 30.0
     threads: int = 1
 
@@ -119,6 +113,10 @@ class Progress:
     episodes: int = 0
 
 
+#: Called after every update with the progress, the share of the training that is done, and means over recent episodes.
+Report = Callable[[Progress, float, dict[str, float]], None]
+
+
 class TrainingStoppedError(UserError):
     """A training had to stop before its time; the message names the checkpoint to go on from."""
 
@@ -137,13 +135,12 @@ class _Recent:
         return {name: float(np.mean(outcomes)) for name, outcomes in self.values.items()}
 
 
-class Trainer:
-    """One designer's training in a run folder.
+class Trainer(ABC):
+    """One training in a run folder. An engine derives from it; `agents.engines.make_trainer` makes one by its name.
 
     Args:
-        env_options: what `DesignVectorEnv` is given: problem, representation and options.
+        task: what is trained, and in what environment.
         ppo: how to train.
-        network: the network's shape.
         folder: the run folder; checkpoints, metrics.csv and TensorBoard files go there.
         seed: fixes weights, start levels and draws.
         device: where the network is trained.
@@ -151,9 +148,8 @@ class Trainer:
 
     def __init__(
         self,
-        env_options: Mapping[str, Any],
+        task: Task,
         ppo: PPOConfig,
-        network: NetworkConfig,
         folder: Path,
         *,
         seed: int = 0,
@@ -165,28 +161,40 @@ class Trainer:
         self.ppo = ppo
         self.folder = folder
         self.seed = seed
-        self.env_options = dict(env_options)
-        self.progress = Progress()
-        env = DesignVectorEnv(num_envs=ppo.lanes, autoreset_mode="SameStep", **self.env_options)
-        self.vec_env = _LearnersEnv(env, ppo)
-        self.algorithm = PPO(
-            DesignerPolicy,
-            self.vec_env,
-            # Stable-Baselines3's own count of what remains knows nothing of minutes.
-            learning_rate=lambda _: ppo.learning_rate * (1 - self.share_done()),
-            n_steps=ppo.rollout,
-            batch_size=min(ppo.batch, ppo.rollout * ppo.lanes),
-            n_epochs=ppo.epochs,
-            gamma=ppo.gamma,
-            gae_lambda=ppo.gae_lambda,
-            ent_coef=ppo.entropy,
-            clip_range=ppo.clip,
-            vf_coef=ppo.value_weight,
-            policy_kwargs={"interface": Interface.of(env), "network_config": network},
-            seed=seed,
-            device=device,
-        )
         self.device = device
+        self.task = task
+        #: What divergence from a pretrained policy costs.
+        self.price = DivergencePrice(task.reward.kl, task.reward.kl_target)
+        self.progress = Progress()
+
+    # What an engine defines.
+
+    @property
+    @abstractmethod
+    def policy(self) -> Policy:
+        """The policy as trained so far; where an engine keeps it elsewhere, a copy of it."""
+
+    @property
+    @abstractmethod
+    def figures(self) -> tuple[str, ...]:
+        """The names of what episodes come to, "success", "length" and "return" among them."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Returns what a checkpoint holds besides the progress: tensors and plain data by name.
+
+        "policy" is the policy's state, the same whatever the engine.
+        """
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state` returned; any error means that it does not fit."""
+
+    @abstractmethod
+    def run(self, books: Books) -> None:
+        """Trains until `share_done` is 1, calling `books.updated` between an update and the next rollout."""
+
+    # What all engines share.
 
     @property
     def checkpoint(self) -> Path:
@@ -199,13 +207,8 @@ class Trainer:
         Raises:
             UserError: it cannot be written; the old one is whole.
         """
-        content = {
-            "policy": self.algorithm.policy.state_dict(),
-            "optimizer": self.algorithm.policy.optimizer.state_dict(),
-            "progress": asdict(self.progress),
-        }
         buffer = io.BytesIO()
-        torch.save(content, buffer)
+        torch.save({**self.state(), "progress": asdict(self.progress), "price": self.price.weight}, buffer)
         write_atomically(self.checkpoint, buffer.getvalue())
 
     def resume(self) -> None:
@@ -217,9 +220,10 @@ class Trainer:
         try:
             # weights_only: tensors and plain numbers are read, no code that a file might carry is run.
             content = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            self.algorithm.policy.load_state_dict(content["policy"])
-            self.algorithm.policy.optimizer.load_state_dict(content["optimizer"])
-            self.progress = Progress(**content["progress"])
+            progress = Progress(**content["progress"])
+            price = float(content.get("price", self.price.weight))
+            self.restore(content)
+            self.progress, self.price.weight = progress, price
         except FileNotFoundError:
             raise UserError(f"{self.checkpoint} does not exist: there is nothing to resume.") from None
         except Exception as error:
@@ -228,9 +232,8 @@ class Trainer:
                 f"{self.checkpoint} is damaged or of another network ({reason[:160]}); "
                 "resume with the network that the run began with, or begin another run."
             ) from error
-        self.algorithm.num_timesteps = self.progress.steps
 
-    def learn(self, report: Callable[[Progress, float, dict[str, float]], None] | None = None) -> Progress:
+    def learn(self, report: Report | None = None) -> Progress:
         """Trains until the limit, writing checkpoints and metrics.csv on the way.
 
         An interrupt from the keyboard leaves a checkpoint too.
@@ -243,16 +246,9 @@ class Trainer:
             TrainingStoppedError: the network's weights are no longer finite numbers.
             UserError: a file cannot be written.
         """
-        callback = _Callback(self, report)
-        # Whatever was drawn since the trainer was made, equal seeds give equal results; a training that goes on makes
-        # new draws, not those of the beginning over again.
-        self.algorithm.set_random_seed(self.seed + self.progress.steps)
         if self.share_done() < 1:
-            self.algorithm.set_logger(configure(str(self.folder / TENSORBOARD_FOLDER), ["tensorboard"]))
             try:
-                self.algorithm.learn(2**62, callback=callback, reset_num_timesteps=False)
-            except _Finished:
-                pass
+                self.run(Books(self, report))
             except KeyboardInterrupt:
                 if self.sound():
                     self.save_checkpoint()
@@ -260,9 +256,12 @@ class Trainer:
         self.save_checkpoint()
         return self.progress
 
+    def close(self) -> None:  # noqa: B027 (most keep nothing running)
+        """Ends what the engine keeps running."""
+
     def sound(self) -> bool:
         """Tells whether the network's weights are finite numbers."""
-        return all(bool(torch.isfinite(weights).all()) for weights in self.algorithm.policy.parameters())
+        return all(bool(torch.isfinite(weights).all()) for weights in self.policy.parameters())
 
     def share_done(self) -> float:
         """Returns how much of the training is done, in [0, 1]."""
@@ -273,93 +272,77 @@ class Trainer:
             shares.append(self.progress.seconds / (60 * self.ppo.minutes))
         return min(max(shares), 1.0)
 
+    def learning_rate(self) -> float:
+        """Returns the learning rate of the next update: it falls linearly to 0."""
+        return self.ppo.learning_rate * (1 - self.share_done())
+
     def designer(self, facts: Mapping[str, Any] | None = None) -> PolicyDesigner:
         """Returns the designer as trained so far."""
-        network = cast("DesignerPolicy", self.algorithm.policy).network
-        return PolicyDesigner(network, self.env_options, facts, device=self.device)
+        policy = self.policy
+        if not isinstance(policy, DesignerNetwork):
+            raise TypeError(f"A {type(policy).__name__} is no designer.")
+        environment, generator = self.task.environment, self.task.generator
+        return PolicyDesigner(policy, environment, facts, device=self.device, generator=generator)
 
 
-class _LearnersEnv(SB3VecEnv):
-    """The environment with the learner's own scale of reward and bonus for success."""
+class Books:
+    """Keeps the books of one training: the progress, metrics.csv, checkpoints and reports."""
 
-    def __init__(self, env: DesignVectorEnv, ppo: PPOConfig) -> None:
-        super().__init__(env)
-        self._ppo = ppo
-
-    def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        observations, rewards, done, infos = super().step_wait()
-        rewards *= self._ppo.reward_scale
-        if self.ended:
-            rewards[done] += self._ppo.success_bonus * self.ended["success"]
-        return observations, rewards, done, infos
-
-
-class _Callback(BaseCallback):
-    """Keeps the books of a training."""
-
-    def __init__(self, trainer: Trainer, report: Callable[[Progress, float, dict[str, float]], None] | None) -> None:
-        super().__init__()
+    def __init__(self, trainer: Trainer, report: Report | None) -> None:
         self._trainer = trainer
         self._report = report
         self._recent = _Recent()
         self._before = trainer.progress.seconds
         self._began = time.perf_counter()
         self._saved = self._began
+        columns = (*asdict(trainer.progress), *trainer.figures, *LOSSES)
+        self._log = MetricsLog(trainer.folder / METRICS_FILE, columns, trainer.progress.steps)
         # Episodes of a rollout that is cut short are not counted: it is gone through again after a resume.
         self._episodes = 0
-        figures = (*trainer.vec_env.batch.metric_names, "success", "strict_success", "changes", "length", "return")
-        columns = (*asdict(trainer.progress), *figures, *_LOSSES.values())
-        self._log = MetricsLog(trainer.folder / METRICS_FILE, columns, trainer.progress.steps)
 
-    def _on_step(self) -> bool:
-        ended = self._trainer.vec_env.ended
-        if ended:
-            self._recent.add(ended)
-            self._episodes += len(ended["return"])
-        return True
+    def ended(self, outcomes: Mapping[str, np.ndarray]) -> None:
+        """Notes what episodes came to: by name, one number an episode; "return" and "length" are among them."""
+        self._recent.add(outcomes)
+        self._episodes += len(outcomes["return"])
 
-    def _on_rollout_start(self) -> None:
-        """Called between an update and the next rollout: the moment at which the books are straight."""
-        trainer = self._trainer
-        progress = trainer.progress
+    def updated(self, steps: int, losses: Mapping[str, float]) -> dict[str, float]:
+        """Notes that the policy was updated; writes a line of metrics.csv, and now and then a checkpoint.
+
+        Args:
+            steps: environment steps taken since the training began, by whichever process.
+            losses: the learner's own figures by name, those of LOSSES.
+
+        Returns:
+            The means over recent episodes, by name.
+
+        Raises:
+            TrainingStoppedError: the network's weights are no longer finite numbers.
+            UserError: a file cannot be written.
+        """
+        trainer, progress = self._trainer, self._trainer.progress
+        self._check_weights(steps)
         now = time.perf_counter()
-        # Stable-Baselines3 calls this before the first update too.
-        if self.num_timesteps > progress.steps:
-            self._check_weights()
-            progress.steps = self.num_timesteps
-            progress.updates += 1
-            progress.episodes += self._episodes
-            self._episodes = 0
-            progress.seconds = self._before + now - self._began
-            means = self._recent.means()
-            self._log.write({**asdict(progress), **means, **self._losses()})
-            for name, value in means.items():
-                self.logger.record(f"episodes/{name}", value)
-            self.logger.record("time/steps_per_second", progress.steps / max(progress.seconds, 1e-9))
-            self.logger.dump(self.num_timesteps)
-            if now - self._saved > trainer.ppo.checkpoint_seconds:
-                trainer.save_checkpoint()
-                self._saved = now
-            if self._report:
-                self._report(progress, trainer.share_done(), means)
-        if trainer.share_done() >= 1:
-            raise _Finished
+        progress.steps = steps
+        progress.updates += 1
+        progress.episodes += self._episodes
+        self._episodes = 0
+        progress.seconds = self._before + now - self._began
+        means = self._recent.means()
+        self._log.write({**asdict(progress), **means, **losses})
+        if now - self._saved > trainer.ppo.checkpoint_seconds:
+            trainer.save_checkpoint()
+            self._saved = now
+        if self._report:
+            self._report(progress, trainer.share_done(), means)
+        return means
 
-    def _check_weights(self) -> None:
+    def _check_weights(self, steps: int) -> None:
         if not self._trainer.sound():
             checkpoint = self._trainer.checkpoint
             known = (
                 f"{checkpoint} holds the last good weights" if checkpoint.exists() else "no checkpoint was written yet"
             )
             raise TrainingStoppedError(
-                f"Training stopped at step {self.num_timesteps}: the weights are no longer finite numbers; {known}: "
+                f"Training stopped at step {steps}: the weights are no longer finite numbers; {known}: "
                 "resume with a smaller learning rate."
             )
-
-    def _losses(self) -> dict[str, float]:
-        values = self.logger.name_to_value
-        return {ours: abs(float(values.get(f"train/{theirs}", math.nan))) for theirs, ours in _LOSSES.items()}
-
-
-class _Finished(Exception):  # noqa: N818 (it is no error)
-    """Ends Stable-Baselines3's loop at the limit."""

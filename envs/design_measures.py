@@ -83,6 +83,7 @@ class Measures:
         changed: NDArray[np.int64],
         begun: NDArray[np.bool_],
         counters: NDArray[np.int64],
+        finished: NDArray[np.bool_],
     ) -> None:
         """Measures the lanes that changed or began, and brings up to date all that follows from their metrics.
 
@@ -91,12 +92,13 @@ class Measures:
             changed: int64 (lanes,), how many tiles each of them changed.
             begun: bool (lanes,), the lanes that begin an episode.
             counters: int64 (5, lanes), as they were before this step.
+            finished: bool (lanes,), whether there is nothing left to do.
         """
         if not self._rarely:
             self._measure(changed, begun, play=True)
             return
         steps = counters[STEPS] + 1
-        due = (counters[REMAINING] <= changed) | (steps >= counters[MOST_STEPS])
+        due = finished | (counters[REMAINING] <= changed) | (steps >= counters[MOST_STEPS])
         if self._play_every:
             due |= steps % self._play_every == 0
         self._unplayed |= changed > 0

@@ -98,6 +98,10 @@ class DesignEnv(gymnasium.Env):
             self._info(infos),
         )
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Returns which actions mean what they say, bool; see `DesignVectorEnv.action_masks`."""
+        return self.batch.action_masks()[0]
+
     def _info(self, infos: dict[str, Any]) -> dict[str, Any]:
         """Returns the only lane's values: metrics as float32 scalars, flags as bool, counts as int."""
         info = {name: infos[name][0] for name in self.batch.metric_names}

@@ -55,7 +55,7 @@ from envs.kernels.episode import (
     prepare,
 )
 from envs.look_ahead import LookAhead
-from envs.problem import Problem
+from envs.problem import Metric, Problem
 from envs.randomness import Streams
 from envs.representation import Canvas, Representation
 from envs.suite import get_problem, get_representation, optional_metrics
@@ -65,6 +65,9 @@ _BOOL, _FLOAT32 = np.dtype(np.bool_), np.dtype(np.float32)
 
 #: The keys that `reset(options=...)` knows.
 RESET_OPTIONS = ("frozen", "levels", "reset_mask", "targets")
+
+#: The share of tiles that an episode may change, where nothing else is said (Khalifa 2020).
+CHANGE_SHARE = 0.2
 
 
 class DesignVectorEnv(VectorEnv):
@@ -80,12 +83,14 @@ class DesignVectorEnv(VectorEnv):
     - `cursor`: int64 (axes,), its row and column, or its storey, row and column (representations with a cursor only).
     - `metrics`, `start_metrics`: float32 (number of metrics,), what the level and the episode's start level measure,
       scaled by the metrics' bounds to [0, 1].
-    - `budget`: float32 (1,), the share of the change budget that is left.
+    - `budget`: float32 (1,), the share of the change budget that is left (representations with a budget only).
     - `targets`: float32 (2 * number of controls,), with `controls` only: the low ends of the controlled metrics'
       target intervals and then the high ends, scaled likewise.
     - `frozen`: int8 (rows * columns), with `frozen_share` only, or where frozen tiles were asked for by
       `observe_frozen`: 1 where the window shows a tile that no action changes.
 
+    - `pass`, `allowed`, and a `map` of its own: see `envs.representations.sequence`.
+    - `latent`: see `envs.representations.latent`.
     - `look_ahead`: float32 (options * (number of metrics + 1),), with `look_ahead` only: for every action (see
       `envs.look_ahead.all_actions`) the reward that each metric would bring, and how many tiles would change.
 
@@ -93,8 +98,8 @@ class DesignVectorEnv(VectorEnv):
     return is the whole improvement.
 
     **End**: `terminated` when the problem's published rule of success holds or the change budget is spent; with
-    `controls` or `targets`, when every metric with a finite target is inside its interval or the budget is spent.
-    `truncated` at the step limit.
+    `controls` or `targets`, when every metric with a finite target is inside its interval or the budget is spent. Where
+    the representation has a last action (latent, sequence), with that one. `truncated` at the step limit.
 
     **Info**: every metric by its name, float32; `success` (the published rule) and `strict_success` (the rule that
     ends episodes, every metric with a finite target inside its interval, and the level completed by our player),
@@ -110,8 +115,10 @@ class DesignVectorEnv(VectorEnv):
         shape: the level's (height, width) or (depth, height, width), or the greatest where `min_shape` is given; None
             is the problem's default.
         min_shape: draw each episode's shape uniformly between this and `shape`; None always takes `shape`.
-        change_share: the share of the level's tiles that an episode may change; None does not limit changes.
-        step_limit: the most steps an episode may take; None is the change budget times the number of tiles.
+        change_share: the share of the level's tiles that an episode may change; None does not limit changes; "auto" is
+            0.2, or None for representations without a change budget.
+        step_limit: the most steps an episode may take; None is the change budget times the number of tiles, and no
+            limit for representations whose last action ends the episode.
         crop: (rows, columns) or (storeys, rows, columns) of the window around the cursor; None shows everything;
             "level" shows the level as it stands instead of a window around the cursor.
         frozen_share: the chance of each tile of a start level to be frozen.
@@ -126,11 +133,11 @@ class DesignVectorEnv(VectorEnv):
         play_every: measure the metrics that are found by playing (sokoban's sol-length) every so many steps, and where
             an episode begins and ends; 0 only at these. In between they stand as they were measured last.
         reward_every: pay the improvement every so many steps and at the end of the episode; 0 only at the end.
-        end_on_success: whether success ends the episode.
+        end_on_success: whether success ends the episode; it never ends a sequence.
         look_ahead: show what every action would improve; for actions of one to three numbers, and one level shape.
         render_mode: "rgb_array", "human" (a window that shows the first lane) or None.
         tile_size: the side of a drawn tile in pixels.
-        **representation_options: the representation's own options (`order`, `wrap`).
+        **representation_options: the representation's own options (`order`, `wrap`, `paths`, `decoder`).
 
     Raises:
         UserError: an option cannot be used.
@@ -140,6 +147,7 @@ class DesignVectorEnv(VectorEnv):
 
     #: None until the options are known to be usable.
     _pictures: LanePictures | None = None
+    _final_levels: NDArray[np.uint8] | None = None
 
     def __init__(
         self,
@@ -150,7 +158,7 @@ class DesignVectorEnv(VectorEnv):
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         shape: Sequence[int] | None = None,
         min_shape: Sequence[int] | None = None,
-        change_share: float | None = 0.2,
+        change_share: float | str | None = "auto",
         step_limit: int | None = None,
         crop: Sequence[int] | str | None = None,
         frozen_share: float = 0.0,
@@ -183,7 +191,8 @@ class DesignVectorEnv(VectorEnv):
         least_shape = level_shape("min_shape", min_shape, self.problem, self.shape)
         if any(least > most for least, most in zip(least_shape, self.shape, strict=True)):
             raise UserError(f"min_shape {least_shape} must not exceed shape {self.shape} in any direction.")
-        self._change_share = None if change_share is None else share("change_share", change_share, zero=False)
+        self.representation.check(self.problem.name, self.shape, least_shape)
+        self.change_share = self._share_of_changes(change_share)
         frozen_share = share("frozen_share", frozen_share, zero=True)
         self._step_limit = None if step_limit is None else at_least("step_limit", step_limit, 1)
         self._observe_frozen = frozen_share > 0 if observe_frozen is None else observe_frozen
@@ -217,6 +226,16 @@ class DesignVectorEnv(VectorEnv):
 
     # The static side: names, bounds and spaces.
 
+    def _share_of_changes(self, given: float | str | None) -> float | None:
+        if given is None or given == "auto":
+            return CHANGE_SHARE if given and self.representation.has_budget else None
+        if not self.representation.has_budget:
+            raise UserError(
+                f"{self.representation.name} writes whole levels, without a change budget; got change_share={given!r}: "
+                "leave it out."
+            )
+        return share("change_share", given, zero=False)
+
     def _metric(self, name: object) -> int:
         if name not in self.metric_names:
             raise unknown_name(f"metric of {self.problem.name}", name, self.metric_names)
@@ -224,6 +243,8 @@ class DesignVectorEnv(VectorEnv):
 
     def _make_spaces(self, crop: Sequence[int] | str | None, look_ahead: bool) -> None:
         tiles = len(self.problem.tiles)
+        if crop is None and self.representation.shows_level:
+            crop = "level"
         self._crops = self.representation.has_cursor and crop != "level"
         if not self._crops or crop is None:
             if crop is not None and crop != "level":
@@ -234,7 +255,9 @@ class DesignVectorEnv(VectorEnv):
         else:
             self.map_shape = extents("crop", crop, len(self.shape))
         cells = int(np.prod(self.map_shape))
-        level_map = spaces.MultiDiscrete(np.full(cells, tiles + 1), np.uint8)
+        self.single_action_space = self.representation.action_space(self.shape, tiles)
+        self._map_ids = self.representation.map_ids(tiles)
+        level_map = spaces.MultiDiscrete(np.full(cells, self._map_ids), np.uint8)
         # Gymnasium keeps the sizes in the dtype of the values; learners that add them up need more than a byte.
         level_map.nvec = level_map.nvec.astype(np.int64)
         parts: dict[str, spaces.Space] = {"map": level_map}
@@ -245,12 +268,19 @@ class DesignVectorEnv(VectorEnv):
         metrics = len(self.metrics)
         parts["metrics"] = spaces.Box(0, 1, (metrics,), np.float32)
         parts["start_metrics"] = spaces.Box(0, 1, (metrics,), np.float32)
-        parts["budget"] = spaces.Box(0, 1, (1,), np.float32)
+        if self.representation.has_budget:
+            parts["budget"] = spaces.Box(0, 1, (1,), np.float32)
         if self._controls:
             parts["targets"] = spaces.Box(0, 1, (2 * len(self._controls),), np.float32)
-        self.single_action_space = self.representation.action_space(self.shape, tiles)
+        own_parts = self.representation.parts(self.shape, tiles)
+        parts |= own_parts
+        self._has_own_parts = bool(own_parts)
         self._look_ahead: LookAhead | None = None
         if look_ahead:
+            if not self.representation.can_look_ahead:
+                raise UserError(
+                    f"{self.representation.name} has nothing to show of single actions: leave look_ahead out."
+                )
             if not self._starts.same_shape:
                 raise UserError("look_ahead needs levels of one shape: leave min_shape or look_ahead out.")
             self._look_ahead = LookAhead(
@@ -280,6 +310,7 @@ class DesignVectorEnv(VectorEnv):
             remaining=self._counters[REMAINING],
             free=np.full(lanes, math.prod(self.shape), np.int64),
             number_of_tiles=len(self.problem.tiles),
+            notes=self.representation.notes(lanes, self.shape, len(self.problem.tiles)),
         )
         same_shape = self.shape if self._starts.same_shape else None
         self._targets = Targets(self.metrics, wanted, self._controls, lanes, same_shape)
@@ -293,7 +324,7 @@ class DesignVectorEnv(VectorEnv):
             self._starts.same_shape,
             self._play_every,
         )
-        if end_on_success:
+        if end_on_success and self.representation.heeds_success:
             # The targets where the caller gave or controls them, else the published rule.
             self._measures.goal = self._measures.met if self._own_targets else self._measures.success
         # Views of what is copied into every observation and info.
@@ -308,6 +339,7 @@ class DesignVectorEnv(VectorEnv):
         self._active = np.zeros(lanes, np.bool_)
         self._ended = np.zeros(lanes, np.bool_)
         self._uniforms = np.zeros((lanes, self.representation.draws_per_step))
+        self._draws_at_start = self.representation.draws(self.shape)
         self._unchanged = np.zeros(lanes, np.int64)
         if self._look_ahead is not None:
             # What was seen ahead stays true until the lane's level or cursor changes.
@@ -315,6 +347,9 @@ class DesignVectorEnv(VectorEnv):
             self._ahead = np.zeros((lanes, options), np.float32)
             self._stale = np.zeros(lanes, np.bool_)
         self._nobody = np.zeros(lanes, np.bool_)
+        # Written by the representation as lanes come to their ends.
+        finished = self.representation.finished(self._canvas)
+        self._finished = self._nobody if finished is None else finished
 
         every_lane = np.ones(lanes, np.bool_)
         every_lane.flags.writeable = False
@@ -330,6 +365,20 @@ class DesignVectorEnv(VectorEnv):
     def levels(self) -> NDArray[np.uint8]:
         """A copy of the levels as they stand, uint8 (num_envs, *shape)."""
         return self._canvas.levels.copy()
+
+    @property
+    def controlled_metrics(self) -> tuple[Metric, ...]:
+        """The metrics whose targets are drawn, in the order of the observation's `targets`."""
+        return tuple(self.metrics[column] for column, _, _ in self._controls)
+
+    @property
+    def final_levels(self) -> NDArray[np.uint8] | None:
+        """The levels that episodes ended with in the latest step in which any did, in the order of their lanes.
+
+        In the SAME_STEP mode, uint8 (episodes, *shape); in the others `levels` holds them until the next step, and this
+        is None.
+        """
+        return self._final_levels
 
     @property
     def frozen(self) -> NDArray[np.bool_]:
@@ -350,6 +399,23 @@ class DesignVectorEnv(VectorEnv):
     def measured(self) -> NDArray[np.float32]:
         """A copy of the metrics of the levels as they stand, float32 (num_envs, number of metrics)."""
         return self._measures.metrics[NOW].copy()
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Returns which actions mean what they say, by the name that maskable learners look for.
+
+        Every action can be taken nevertheless; what one means that does not count is for the representation to say
+        (`sequence`). Of the other representations every action counts.
+
+        Returns:
+            bool (num_envs, actions), for actions of several numbers (num_envs, sum of their sizes).
+
+        Raises:
+            UserError: actions are points in a Box.
+        """
+        allowed = self.representation.allowed(self._canvas)
+        if isinstance(self.single_action_space, spaces.Box):
+            raise UserError(f"The actions of {self.representation.name} are points, not choices: there are no masks.")
+        return np.ones((self.num_envs, int(self._actions.sizes.sum())), np.bool_) if allowed is None else allowed
 
     # Episodes.
 
@@ -403,7 +469,7 @@ class DesignVectorEnv(VectorEnv):
         """Applies one action in every lane.
 
         Args:
-            actions: integers of the shape of `action_space`.
+            actions: integers, or floats for a Box, of the shape of `action_space`.
 
         Returns:
             Observations, rewards float64 (num_envs,), terminations and truncations bool (num_envs,), and infos; the
@@ -422,6 +488,7 @@ class DesignVectorEnv(VectorEnv):
         done = self._ended if same_step else self._done
         observations, rewards, terminations, truncations, infos, ended = self._conclude(self._active, changed, done)
         if ended and same_step:
+            self._final_levels = self._canvas.levels[done]
             final = self._final(observations, infos, done)
             self._begin(done.nonzero()[0])
             self._measure(self._nobody, self._unchanged, done)
@@ -445,14 +512,17 @@ class DesignVectorEnv(VectorEnv):
             sizes = canvas.shapes[lanes].prod(axis=1)
             self._counters[:, lanes] = np.stack([self._counters_of(int(size)) for size in sizes], axis=1)
         self._targets.set(self._streams, lanes, canvas.shapes, targets or {})
-        self.representation.place(canvas, lanes, self._streams.draw(lanes, self.representation.draws_at_start))
+        self.representation.place(canvas, lanes, self._streams.draw(lanes, self._draws_at_start))
+        if levels is None and not self._starts.given:
+            self.representation.start(canvas, lanes)
 
     def _counters_of(self, size: int) -> NDArray[np.int64]:
         """Returns the counters at the beginning of an episode on so many cells, in the order of `self._counters`."""
-        if self._change_share is None:
-            changes, steps = np.iinfo(np.int64).max, size * size
+        most = np.iinfo(np.int64).max
+        if self.change_share is None:
+            changes, steps = most, most if self.representation.ends else size * size
         else:
-            changes = max(int(self._change_share * size), 1)
+            changes = max(int(self.change_share * size), 1)
             steps = changes * size
         return np.array([0, 0, changes, self._step_limit or steps, changes], np.int64)
 
@@ -460,7 +530,7 @@ class DesignVectorEnv(VectorEnv):
         """Measures what changed or began."""
         if self._look_ahead is not None:
             self._stale |= active | begun if self.representation.has_cursor else (changed > 0) | begun
-        self._measures.update(active, changed, begun, self._counters)
+        self._measures.update(active, changed, begun, self._counters, self._finished)
 
     # What goes out.
 
@@ -487,6 +557,7 @@ class DesignVectorEnv(VectorEnv):
             changed,
             self._counters,
             measures.goal,
+            self._finished,
             self._reward_every,
             measures.losses,
             measures.success,
@@ -497,7 +568,7 @@ class DesignVectorEnv(VectorEnv):
             flags,
             budget,
         )
-        observation: dict[str, NDArray] = {"map": self._view(canvas.levels, canvas.number_of_tiles)}
+        observation: dict[str, NDArray] = {"map": self._view(self.representation.picture(canvas), self._map_ids - 1)}
         if self.representation.has_cursor:
             observation["cursor"] = canvas.cursors.copy()
         if self._observe_frozen:
@@ -505,9 +576,12 @@ class DesignVectorEnv(VectorEnv):
         scaled = self._scaled_metrics.copy()
         observation["metrics"] = scaled[0]
         observation["start_metrics"] = scaled[1]
-        observation["budget"] = budget
+        if self.representation.has_budget:
+            observation["budget"] = budget
         if self._controls:
             observation["targets"] = self._targets.scaled.copy()
+        if self._has_own_parts:
+            observation.update(self.representation.observe(canvas))
         if self._look_ahead is not None:
             observation["look_ahead"] = self._see_ahead(self._look_ahead)
         infos: dict[str, Any] = self._info_masks.copy()
@@ -566,14 +640,14 @@ class DesignVectorEnv(VectorEnv):
 
     # What comes in.
 
-    def _check_actions(self, actions: ArrayLike) -> NDArray[np.int64]:
+    def _check_actions(self, actions: ArrayLike) -> NDArray[Any]:
         """Returns valid actions, and readies `_active`, `_uniforms` and `_resting` for their step."""
         if not self._begun:
             raise UserError("Call reset() before the first step().")
         checked = self._actions.check(actions)
         disabled = self.autoreset_mode is AutoresetMode.DISABLED
         self._resting = prepare(
-            checked if checked.ndim == 1 else checked.reshape(-1),
+            self._actions.choices(checked),
             self._actions.sizes,
             self._done,
             disabled,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -19,13 +18,11 @@ from envs.files import write_atomically
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Metric, Problem
 from experiments.run import main
 from generators.generator import Generator
+from generators.options import explained
 from generators.suite import all_families
 
 #: What stands around the tables in a file that they are written into.
 BEGIN, END = "<!-- catalogue -->", "<!-- /catalogue -->"
-
-#: An attribute's name and explanation in a docstring in Google's style.
-_SETTING = re.compile(r"^    (\w+): ((?:.+\n?)(?:^ {8,}.+\n?)*)", re.MULTILINE)
 
 
 @dataclass
@@ -129,11 +126,8 @@ def games() -> str:
 
 def settings(options: type, option: str) -> str:
     """Returns the settings of a dataclass of options as a table in Markdown; nothing where it has none."""
-    explained = dict(_SETTING.findall(inspect.getdoc(options) or ""))
-    rows = [
-        f"| `{one.name}` | {default(one)} | {' '.join(explained.get(one.name, '').split())} |"
-        for one in dataclasses.fields(options)
-    ]
+    words = explained(options)
+    rows = [f"| `{one.name}` | {default(one)} | {words.get(one.name, '')} |" for one in dataclasses.fields(options)]
     return "\n".join([f"| `{option}` | default | |", "| --- | --- | --- |", *rows]) if rows else ""
 
 

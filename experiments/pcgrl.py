@@ -16,8 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from agents.engines import Engine, make_trainer
 from agents.networks import NetworkConfig
 from agents.presets import preset
+from agents.rewards import RewardConfig
+from agents.tasks import Task
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, TENSORBOARD_FOLDER, PPOConfig, Progress, Trainer
 from envs import UserError, get_problem, get_representation
 from envs.criteria import get_criteria
@@ -26,7 +29,7 @@ from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from experiments import reports
 from experiments.evaluate import EVALUATION_SEED, check_levels, judge
-from experiments.run import CONFIG_FILE, main, make_folder, write_record
+from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
 
 #: The default training time.
 MINUTES = 3.5
@@ -41,7 +44,8 @@ class Options:
 
     Attributes:
         problem: what to design; `python -m experiments.catalogue` lists the problems.
-        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti or cellular.
+        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti, cellular or sequence
+            (latent needs a decoder besides; see `generators.latent_decoder`).
         name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN, the benchmark in
             between.
         seed: fixes weights, start levels and draws.
@@ -67,6 +71,8 @@ class Options:
         evaluation_levels: how many new start levels the designer is judged on.
         ppo: how to train. None of it need be given: each representation has its own measured settings.
         network: the network's shape, likewise.
+        reward: what the learner is paid, likewise.
+        engine: what runs PPO: sb3, in this process.
     """
 
     problem: str = "binary"
@@ -89,6 +95,8 @@ class Options:
     evaluation_levels: int = 200
     ppo: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
+    reward: dict[str, str] = field(default_factory=dict)
+    engine: Engine = "sb3"
 
 
 def longest_episode(options: Options, shape: Sequence[int] | None) -> int:
@@ -166,7 +174,7 @@ def check_same_environment(folder: Path, environment: dict[str, Any]) -> None:
         )
 
 
-def make_trainer(options: Options) -> tuple[Trainer, Path]:
+def prepare(options: Options) -> tuple[Trainer, Path]:
     """Prepares a run: its folder, its record and its trainer, resumed where that was asked for.
 
     Returns:
@@ -185,9 +193,11 @@ def make_trainer(options: Options) -> tuple[Trainer, Path]:
     minutes = options.minutes
     if minutes is None:
         minutes = 0.0 if options.steps else MINUTES
-    settings = dataclasses.replace(defaults.ppo, minutes=minutes, steps=options.steps)
-    ppo: PPOConfig = override(settings, options.ppo, "PPO")
+    ppo: PPOConfig = dataclasses.replace(defaults.ppo, minutes=minutes, steps=options.steps)
+    ppo = override(ppo, options.ppo, "PPO")
     network: NetworkConfig = override(defaults.network, options.network, "network")
+    reward: RewardConfig = override(RewardConfig(), options.reward, "reward")
+    reward.check()
     kind = f"{options.representation}-{options.benchmark}" if options.benchmark else options.representation
     name = options.name or f"{options.problem}-{kind}-seed{options.seed}"
     folder = make_folder(options.out / "pcgrl" / name)
@@ -197,7 +207,8 @@ def make_trainer(options: Options) -> tuple[Trainer, Path]:
             f"{folder} holds a run already: add --resume to go on with it, --overwrite to begin anew, or give "
             "another --name or --seed."
         )
-    trainer = Trainer(environment, ppo, network, folder, seed=options.seed, device=options.device)
+    task = Task(environment, network, reward)
+    trainer = make_trainer(options.engine, task, ppo, folder, seed=options.seed, device=options.device)
     if options.resume:
         if (folder / CHECKPOINT_FILE).exists():
             check_same_environment(folder, environment)
@@ -206,14 +217,19 @@ def make_trainer(options: Options) -> tuple[Trainer, Path]:
         # Only now that every option is known to be usable.
         (folder / CHECKPOINT_FILE).unlink()
         shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
-    facts = {"environment": environment, "ppo": dataclasses.asdict(ppo), "network": dataclasses.asdict(network)}
+    facts: dict[str, Any] = {"environment": environment}
+    facts |= {
+        "ppo": dataclasses.asdict(ppo),
+        "network": dataclasses.asdict(network),
+        "reward": dataclasses.asdict(reward),
+    }
     write_record(folder, options, **facts)
     return trainer, folder
 
 
 def train(options: Options) -> None:
     """Runs the experiment."""
-    trainer, folder = make_trainer(options)
+    trainer, folder = prepare(options)
     print(f"Training a {options.representation} designer for {options.problem}: {folder}")
     progress = learn(trainer)
     print(
@@ -260,21 +276,12 @@ Next       python -m experiments.play --run {folder}
 
 def learn(trainer: Trainer) -> Progress:
     """Trains under a progress bar."""
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: I001, PLC0415
-
-    columns = (
-        TextColumn("{task.percentage:3.0f} %"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Bar(*columns) as bar:
-        task = bar.add_task("training", total=1.0, note="compiling and first update")
+    with progress_bar("compiling and first update") as show:
 
         def report(progress: Progress, share: float, means: dict[str, float]) -> None:
             success = f"success {100 * means['success']:.0f} %  return {means['return']:.1f}" if means else ""
             speed = progress.steps / max(progress.seconds, 1e-9)
-            bar.update(task, completed=share, note=f"{progress.steps:,} steps  {speed:,.0f}/s  {success}")
+            show(share, f"{progress.steps:,} steps  {speed:,.0f}/s  {success}")
 
         return trainer.learn(report)
 

@@ -8,7 +8,8 @@ import inspect
 import json
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,6 +79,29 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be made: {error.strerror}; choose another with --out.") from error
     return folder
+
+
+@contextmanager
+def progress_bar(note: str) -> Iterator[Callable[[float, str], None]]:
+    """Shows a progress bar on the terminal.
+
+    Args:
+        note: what stands behind the bar at first.
+
+    Yields:
+        A function that takes the share that is done, in [0, 1], and what now stands behind the bar.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 (slow to import)
+
+    columns = (
+        TextColumn("{task.percentage:3.0f} %"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task("", total=1.0, note=note)
+        yield lambda share, note: bar.update(task, completed=share, note=note)
 
 
 def write_record(folder: Path, options: Any, **facts: Any) -> None:

@@ -16,12 +16,13 @@ from envs.level_io import write_levels
 from envs.pictures import contact_sheet, render, save_png
 from envs.problem import Problem
 from envs.records import read_config, read_metrics
-from experiments.run import CONFIG_FILE, main, make_folder, write_record
+from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
 from generators.corpus import KINDS, Corpus, CorpusOptions, load_corpus
-from generators.generator import Fit, FitOptions, Generator, options_of
+from generators.generator import Fit, FitOptions, Generator
 from generators.judging.playability import play_levels
-from generators.neural import CHECKPOINT_FILE, METRICS_FILE
+from generators.options import options_of
 from generators.suite import GENERATOR_FOLDER, get_family, make_generator
+from generators.training import CHECKPOINT_FILE, METRICS_FILE
 
 #: How many samples the first look at a trained generator takes.
 SAMPLES = 200
@@ -207,20 +208,11 @@ def train(options: Options) -> None:
 
 def learn(generator: Generator, corpus: Corpus, options: FitOptions, folder: Path, resume: bool) -> Fit:
     """Trains under a progress bar."""
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: I001, PLC0415
-
-    columns = (
-        TextColumn("{task.percentage:3.0f} %"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Bar(*columns) as bar:
-        task = bar.add_task("training", total=1.0, note="first updates")
+    with progress_bar("first updates") as show:
 
         def report(fit: Fit, share: float) -> None:
             figures = "  ".join(f"{name} {value:.3g}" for name, value in list(fit.figures.items())[:3])
-            bar.update(task, completed=share, note=f"{fit.steps:,} updates  held out {fit.held_out:.4g}  {figures}")
+            show(share, f"{fit.steps:,} updates  held out {fit.held_out:.4g}  {figures}")
 
         return generator.fit(corpus, options, folder, report, resume)
 

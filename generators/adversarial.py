@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import product
+from collections.abc import Callable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,9 +14,6 @@ from envs.problem import Shape
 
 #: The slope of leaky rectifiers below zero (Radford 2016).
 SLOPE = 0.2
-
-#: What a share of no occurrences counts as in a divergence (Lucas 2019).
-_LEAST_SHARE = 1e-6
 
 
 def one_hot(levels: Tensor, tiles: int) -> Tensor:
@@ -147,42 +141,3 @@ class Critic(nn.Module):
         if self.projection is not None and condition is not None:
             scores = scores + (self.projection(condition) * features).sum(dim=1)
         return scores
-
-
-def pattern_divergence(levels: NDArray[np.uint8], reference: NDArray[np.uint8], sizes: Sequence[int] = (2, 3)) -> float:
-    """Returns how far the patterns of levels are from those of a reference (tile-pattern KL divergence, Lucas 2019).
-
-    Args:
-        levels: uint8 (n, *shape).
-        reference: uint8 (m, *shape).
-        sizes: the sides of the square (or cubic) patterns; those that do not fit into a level are left out.
-
-    Returns:
-        The mean over sizes of half the KL divergence from the one to the other and half the one back, in nats, with
-        shares no less than 1e-6.
-    """
-    found = []
-    for size in sizes:
-        if size > min(levels.shape[1:]):
-            continue
-        first, second = _patterns(levels, size), _patterns(reference, size)
-        kinds, numbers = np.unique(np.concatenate([first, second]), return_inverse=True)
-        shares = []
-        for part in (numbers[: len(first)], numbers[len(first) :]):
-            counted = np.bincount(part, minlength=len(kinds)) / len(part) + _LEAST_SHARE
-            shares.append(counted / counted.sum())
-        ours, theirs = shares
-        found.append(float(((ours - theirs) * (np.log(ours) - np.log(theirs))).sum()) / 2)
-    return float(np.mean(found)) if found else 0.0
-
-
-def _patterns(levels: NDArray[np.uint8], size: int) -> NDArray[np.uint64]:
-    """Returns a number for the pattern at each place of levels, alike where and (but for chance) only where equal."""
-    axes = levels.ndim - 1
-    factors = np.random.default_rng(2019).integers(1, 1 << 63, size**axes, np.uint64)
-    places = [side - size + 1 for side in levels.shape[1:]]
-    total = np.zeros((len(levels), *places), np.uint64)
-    for factor, start in zip(factors, product(range(size), repeat=axes), strict=True):
-        part = tuple(slice(first, first + count) for first, count in zip(start, places, strict=True))
-        total += levels[(slice(None), *part)].astype(np.uint64) * factor
-    return total.reshape(-1)

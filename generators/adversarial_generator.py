@@ -16,11 +16,14 @@ from torch.nn import functional
 from envs import UserError
 from envs.counts import kept
 from envs.problem import Shape
-from generators.adversarial import Critic, gradient_penalty, one_hot, pattern_divergence, real_penalty, straight_through
+from generators.adversarial import Critic, gradient_penalty, one_hot, real_penalty, straight_through
 from generators.decoding import decode_logits
-from generators.generator import FitOptions, Request, options_of
-from generators.neural import Asked, NeuralGenerator, adamw, descend
+from generators.generator import FitOptions, Request
+from generators.judging.patterns import mean_divergence
+from generators.neural import NeuralGenerator
+from generators.options import options_of
 from generators.spec import Condition
+from generators.training import Asked, adamw, descend
 
 #: How many sampled levels the held-out score looks at.
 _SCORED = 500
@@ -232,7 +235,7 @@ class AdversarialGenerator(NeuralGenerator):
         reference = levels.cpu().numpy().astype(np.uint8)
         broken = 1 - kept(self.spec.count_rules(), made, self.spec.tiles).mean()
         repeated = 1 - len(np.unique(made.reshape(count, -1), axis=0)) / count
-        return pattern_divergence(made, reference) + float(broken) + float(repeated)
+        return mean_divergence(made, reference) + float(broken) + float(repeated)
 
     def _temperature(self, share: float) -> float:
         """Returns the temperature of gradients, which falls geometrically in the first four fifths of training."""
@@ -262,19 +265,22 @@ class AdversarialGenerator(NeuralGenerator):
         logits = self.tile_logits(latents, asked.dense, sampling, random)
         return self.decode(logits, request.fixed, sampling, random)
 
-    def from_latents(self, latents: Any, condition: Condition | None = None, **sampling: Any) -> NDArray[np.uint8]:
+    def from_latents(
+        self, latents: Any, condition: Condition | None = None, fixed_tiles: Any = None, **sampling: Any
+    ) -> NDArray[np.uint8]:
         """Returns the levels that latents stand for: equal ones for equal latents.
 
         Args:
             latents: numbers (n, latent_size), of which normal ones give levels like the corpus's.
             condition: what the levels are asked to be; see `Generator.sample`.
+            fixed_tiles: as `sample` takes it; the latents are not moved towards them.
             **sampling: options of `Sampling`. Levels are not drawn but the likeliest, whatever the temperature.
 
         Returns:
             uint8 (n, *shape).
 
         Raises:
-            UserError: the latents, the condition or an option cannot be used.
+            UserError: the latents, the condition, a fixed tile or an option cannot be used.
         """
         given = np.asarray(latents, np.float32)
         size = self.config.latent_size
@@ -282,6 +288,7 @@ class AdversarialGenerator(NeuralGenerator):
             raise UserError(f"Latents must be finite numbers of shape (n, {size}), n at least 1; got {given.shape}.")
         options: Any = options_of(self.Sampling, {**sampling, "temperature": 0.0}, f"sampling option of {self.name}")
         values, labels = self.spec.values(condition, len(given))
+        fixed = self._fixed(fixed_tiles, len(given))
         self.network.eval()
         parts = []
         with torch.no_grad():
@@ -290,7 +297,8 @@ class AdversarialGenerator(NeuralGenerator):
                 asked = Asked.of(self.spec, values[part], labels[part], self.device)
                 chosen = torch.from_numpy(given[part]).to(self.device)
                 logits = self.tile_logits(chosen, asked.dense, options, None)
-                parts.append(self.decode(logits, None, options, torch.Generator().manual_seed(0)))
+                held = None if fixed is None else fixed[part]
+                parts.append(self.decode(logits, held, options, torch.Generator().manual_seed(0)))
         return np.concatenate(parts)
 
     def _around(self, fixed: NDArray[np.int16], asked: Asked, sampling: Any, random: torch.Generator) -> Tensor:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from envs.orders import cell_order
 from envs.problem import Shape
 from generators.spec import LevelSpec
-from generators.writing import cell_order
 
 Order = Literal["layers", "row", "column", "snake"]
 
@@ -96,7 +96,7 @@ class TileSequence(nn.Module):
     Args:
         shape: the (height, width) of levels.
         paths: see `paths_of`.
-        order: row, column and snake as in `generators.writing.cell_order`; layers goes row by row in every pass.
+        order: row, column and snake as in `envs.orders.cell_order`; layers goes row by row in every pass.
         constant: int64 (height * width,), the tile of constant cells, -1 in all others.
         radius: how far around its cell a decision sees the symbols that are known.
     """
@@ -120,6 +120,7 @@ class TileSequence(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = shape
+        self.order = order
         self.total = shape[0] * shape[1]
         self.passes = max(map(len, paths))
         self.symbols = 1 + max(symbol for path in paths for symbol in path)

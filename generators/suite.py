@@ -13,7 +13,8 @@ from envs.discovery import discover
 from envs.errors import unknown_name
 from envs.records import read_config
 from generators.corpus import Corpus
-from generators.generator import CONFIG_FILE, KIND, WEIGHTS_FILE, Generator, load_arrays_of, options_of
+from generators.generator import CONFIG_FILE, KIND, WEIGHTS_FILE, Generator, load_arrays_of
+from generators.options import options_of
 from generators.spec import LevelSpec
 
 #: Where the folder of a run keeps the generator.

@@ -4,41 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs import UserError
 from envs.counts import count_tiles
-from envs.problem import Shape
 from generators.constraints import CountTable
 from generators.generator import Request
 from generators.spec import LevelSpec
 
-#: The orders in which a level's cells can be written: row by row from the top; column by column from the left, each
-#: from the bottom up; and columns that go up and down by turns (Summerville 2016).
-Order = Literal["row", "column", "snake"]
-
 #: Below this a temperature means the likeliest tile.
 _COLDEST = 1e-6
-
-
-def cell_order(shape: Shape, order: Order) -> NDArray[np.int64]:
-    """Returns the cells of a level in the order in which they are written.
-
-    Levels of three axes are written layer by layer.
-
-    Returns:
-        int64 (cells,), positions in the flattened level, each of them once.
-    """
-    cells = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(-1, *shape[-2:])
-    if order == "row":
-        return cells.reshape(-1)
-    columns = cells[:, ::-1].swapaxes(1, 2).copy()
-    if order == "snake":
-        columns[:, 1::2] = columns[:, 1::2, ::-1]
-    return columns.reshape(-1)
 
 
 @dataclass(frozen=True)
@@ -65,13 +42,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class FreeDecoding(Decoding):
-    """How tiles are drawn where the family as published knows no rules.
-
-    Attributes:
-        temperature: of the tiles' probabilities; below 1 likely tiles become likelier, 0 takes the likeliest.
-        top_p: tiles are drawn from the fewest that together have this probability (Holtzman 2020); 1 from all.
-        constrained: whether tiles are ruled out that would break the count rules of the training levels ("one player").
-    """
+    """How tiles are drawn where the family as published knows no rules."""
 
     constrained: bool = False
 

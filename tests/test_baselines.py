@@ -13,10 +13,11 @@ from oracles.backoff import Backoff, chain_context, reading_order, text_context
 import envs
 from envs import UserError
 from envs.counts import kept
+from envs.orders import cell_order
 from generators.corpus import CorpusOptions, corpus_of_levels, load_corpus
 from generators.generator import FitOptions, Request
 from generators.suite import load_generator, make_generator
-from generators.writing import Decoding, FreeDecoding, Writer, cell_order, draw_tiles
+from generators.writing import Decoding, FreeDecoding, Writer, draw_tiles
 
 SMB = Path(__file__).parent.parent.parent / "shared" / "data" / "TheVGLC" / "Super Mario Bros"
 COUNTED = ("commonest", "copy_left", "ngram", "markov")

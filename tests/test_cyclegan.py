@@ -12,9 +12,9 @@ from envs import UserError, all_problems, construct, get_problem
 from generators.corpus import corpus_of_levels
 from generators.families.cyclegan import CycleGan, CycleGanConfig
 from generators.generator import FitOptions
-from generators.neural import Asked
 from generators.spec import LevelSpec
 from generators.suite import load_generator
+from generators.training import Asked
 from generators.translation import Structure, Translator, allowed_tiles, default_source, map_tiles, wall_map
 
 torch.set_num_threads(1)

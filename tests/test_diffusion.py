@@ -16,8 +16,8 @@ from generators.corpus import corpus_of_levels
 from generators.families import diffusion
 from generators.families.diffusion import Denoiser, DiffusionConfig, DiffusionGenerator, DiffusionSampling
 from generators.generator import FitOptions
-from generators.neural import Asked
 from generators.spec import LevelSpec
+from generators.training import Asked
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 

@@ -13,15 +13,15 @@ from generators.adversarial import (
     Critic,
     gradient_penalty,
     one_hot,
-    pattern_divergence,
     real_penalty,
     straight_through,
 )
 from generators.corpus import corpus_of_levels
 from generators.families.gan import Gan, GanBody, GanConfig
 from generators.generator import FitOptions
-from generators.neural import Asked
+from generators.judging.patterns import mean_divergence
 from generators.spec import LevelSpec
+from generators.training import Asked
 
 torch.set_num_threads(1)
 
@@ -157,7 +157,7 @@ def test_the_critic_sees_whether_levels_differ():
     assert torch.allclose(plain(level.expand(4, -1, -1, -1))[0], plain(torch.cat([level, others]))[0], atol=1e-6)
 
 
-def test_pattern_divergence_by_hand():
+def test_mean_divergence_by_hand():
     # Of 2x2 patterns the one has only all-0, the other all-0 and all-1 by halves.
     empty = np.zeros((2, 2, 2), np.uint8)
     mixed = np.stack([np.zeros((2, 2)), np.ones((2, 2))]).astype(np.uint8)
@@ -165,12 +165,12 @@ def test_pattern_divergence_by_hand():
     ours = np.array([1 + least, least]) / (1 + 2 * least)
     theirs = np.array([0.5, 0.5])
     expected = (np.sum(ours * np.log(ours / theirs)) + np.sum(theirs * np.log(theirs / ours))) / 2
-    assert pattern_divergence(empty, mixed) == pytest.approx(expected, rel=1e-6)
-    assert pattern_divergence(mixed, empty) == pytest.approx(expected, rel=1e-6)
-    assert pattern_divergence(mixed, mixed) == 0
+    assert mean_divergence(empty, mixed) == pytest.approx(expected, rel=1e-6)
+    assert mean_divergence(mixed, empty) == pytest.approx(expected, rel=1e-6)
+    assert mean_divergence(mixed, mixed) == 0
 
 
-def test_pattern_divergence_counts_patterns_as_a_slow_count_does():
+def test_mean_divergence_counts_patterns_as_a_slow_count_does():
     random = np.random.default_rng(0)
     first, second = random.integers(0, 3, (5, 4, 6), np.uint8), random.integers(0, 2, (7, 4, 6), np.uint8)
 
@@ -192,7 +192,7 @@ def test_pattern_divergence_counts_patterns_as_a_slow_count_does():
         q = np.array([theirs.get(key, 0) + 1e-6 for key in keys])
         p, q = p / p.sum(), q / q.sum()
         expected.append((np.sum(p * np.log(p / q)) + np.sum(q * np.log(q / p))) / 2)
-    assert pattern_divergence(first, second) == pytest.approx(np.mean(expected), rel=1e-9)
+    assert mean_divergence(first, second) == pytest.approx(np.mean(expected), rel=1e-9)
 
 
 def test_it_learns_patterns(trained, corpus):
@@ -201,9 +201,7 @@ def test_it_learns_patterns(trained, corpus):
     assert breaks(trained.sample(200, 1)) < 0.15
     levels = trained.sample(200, 1)
     assert len(np.unique(levels.reshape(200, -1), axis=0)) > 20
-    assert pattern_divergence(levels, corpus.test.levels) < pattern_divergence(
-        untrained.sample(200, 1), corpus.test.levels
-    )
+    assert mean_divergence(levels, corpus.test.levels) < mean_divergence(untrained.sample(200, 1), corpus.test.levels)
 
 
 def test_the_held_out_score_tells_good_from_bad(trained, corpus):

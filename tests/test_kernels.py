@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 import os
 import subprocess
 import sys
@@ -13,9 +15,11 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import grid as oracle
+from oracles import sequence as writing
 
 import envs
 from envs.kernels.binary import longest_shortest_paths, measure_binary
+from envs.kernels.draw import draw_normals
 from envs.kernels.grid import count_regions, count_tiles
 from envs.kernels.zelda import measure_zelda
 from envs.randomness import Streams
@@ -274,8 +278,104 @@ def test_representations_edit_as_their_plain_twins(name, options, seed, shape, t
         canvas.remaining -= changed
 
 
+def random_paths(generator):
+    """Paths of symbols, each tile's in a leaf of a random tree."""
+    leaves = [[symbol] for symbol in range(int(generator.integers(2, 4)))]
+    fresh = len(leaves)
+    for _ in range(int(generator.integers(0, 3))):
+        before = leaves.pop(int(generator.integers(len(leaves))))
+        for _ in range(int(generator.integers(1, 4))):
+            leaves.append([*before, fresh])
+            fresh += 1
+    return tuple(tuple(leaves[i]) for i in generator.permutation(len(leaves)))
+
+
+@given(
+    seed=seeds,
+    shape=st.lists(st.integers(1, 4), min_size=2, max_size=3).map(tuple),
+    order=st.sampled_from(["row", "column", "snake"]),
+)
+def test_levels_are_written_as_by_the_plain_twin(seed, shape, order):
+    import dataclasses
+
+    generator = np.random.default_rng(seed)
+    paths = random_paths(generator)
+    tiles, lanes, cells = len(paths), 4, int(np.prod(shape))
+    constant = np.where(generator.random(cells) < 0.3, generator.integers(0, tiles, cells), -1)
+    constant[generator.integers(cells)] = -1
+    design = dataclasses.replace(
+        envs.get_representation("sequence"), order=order, paths=paths, constant=tuple(constant.tolist())
+    )
+    symbols = design.action_space(shape, tiles).n
+    shapes = np.stack([generator.integers(1, size + 1, lanes) for size in shape], axis=1)
+    shapes[0] = shape
+    own = (np.indices(shape) < shapes.reshape(lanes, len(shape), *(1,) * len(shape))).all(axis=1)
+    frozen = (generator.random((lanes, *shape)) < generator.choice([0, 0.3, 1], (lanes, *(1,) * len(shape)))) & own
+    levels = np.where(own, generator.integers(0, tiles, own.shape), tiles).astype(np.uint8)
+    canvas = Canvas(
+        levels=levels,
+        frozen=frozen,
+        shapes=shapes,
+        cursors=np.zeros((lanes, len(shape)), np.int64),
+        remaining=generator.choice([0, 5, 10**6], lanes),
+        free=(own & ~frozen).reshape(lanes, -1).sum(axis=1),
+        number_of_tiles=tiles,
+        notes=design.notes(lanes, shape, tiles),
+    )
+    fixed = {place: int(tile) for place, tile in zip(np.ndindex(shape), constant, strict=True) if tile >= 0}
+    twins = [
+        writing.Writing(
+            {place: int(levels[i][place]) for place in np.ndindex(shape) if own[i][place]},
+            [place for place in np.ndindex(shape) if frozen[i][place]],
+            fixed,
+            shape,
+            order,
+            paths,
+        )
+        for i in range(lanes)
+    ]
+    design.place(canvas, np.arange(lanes), np.zeros((lanes, 0)))
+    for _ in range(cells * 4 + 1):
+        seen = design.observe(canvas)
+        for i, twin in enumerate(twins):
+            for place in np.ndindex(shape):
+                assert canvas.levels[i][place] == twin.tiles.get(place, tiles)
+                assert design.picture(canvas)[i][place] == twin.shown.get(place, symbols)
+            assert design.finished(canvas)[i] == (twin.place is None)
+            if twin.place is not None:
+                assert tuple(canvas.cursors[i]) == twin.place
+                assert seen["pass"][i] == twin.turn
+            options = set(range(symbols)) if twin.place is None else twin.allowed()
+            assert set(seen["allowed"][i].nonzero()[0]) == options
+        if design.finished(canvas).all():
+            break
+        actions = generator.integers(0, symbols, lanes)
+        active = generator.random(lanes) < 0.9
+        changed = design.edit(canvas, actions, active, np.zeros((lanes, 0)))
+        for i, twin in enumerate(twins):
+            going = active[i] and twin.place is not None
+            assert changed[i] == (twin.decide(int(actions[i]), canvas.remaining[i] > 0) if going else 0)
+        canvas.remaining -= changed
+
+
 def test_every_representation_has_a_plain_twin():
-    assert [name for name in envs.all_representations() if not hasattr(oracle.Lane, name)] == []
+    """A method of its name, or, where it remembers what it did, a module."""
+    twins = {name for name in envs.all_representations() if hasattr(oracle.Lane, name)}
+    # The latent one has no kernel: tests/test_latent.py compares it with a plain loop over lanes.
+    assert set(envs.all_representations()) - twins == {"sequence", "latent"}
+
+
+@given(seeds)
+def test_normal_numbers_are_what_the_formula_says(seed):
+    uniforms = np.random.default_rng(seed).random((3, 4))
+    uniforms[0, 0], uniforms[1, 0] = 0, 1 - 2.0**-53
+    normals = np.empty_like(uniforms)
+    draw_normals(uniforms, 4.0, normals)
+    for row, made in zip(uniforms, normals, strict=True):
+        for j in (0, 2):
+            wanted = complex(0, 2 * math.pi * row[j + 1])
+            number = math.sqrt(-2 * math.log(1 - row[j])) * cmath.exp(wanted)
+            assert made[j : j + 2] == pytest.approx(np.clip([number.real, number.imag], -4, 4))
 
 
 @pytest.mark.skipif(WITHOUT_COMPILER, reason="this is the run without the compiler")

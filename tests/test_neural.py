@@ -14,8 +14,9 @@ from envs import UserError, get_problem
 from envs.records import read_metrics
 from generators.corpus import corpus_of_levels
 from generators.generator import FitOptions
-from generators.neural import CHECKPOINT_FILE, METRICS_FILE, NeuralGenerator, TrainingStoppedError
+from generators.neural import NeuralGenerator
 from generators.spec import LevelSpec
+from generators.training import CHECKPOINT_FILE, METRICS_FILE, Fitting, TrainingStoppedError
 
 
 @dataclass(frozen=True)
@@ -148,9 +149,7 @@ def test_metrics_are_written(corpus, tmp_path):
 def test_balance_draws_from_all_buckets_alike(corpus):
     generator = made(corpus)
     name = generator.spec.conditions[0].name
-    from generators.neural import _Fitting
-
-    fitting = _Fitting(generator, corpus, FitOptions(balance=name), None, None)
+    fitting = Fitting(generator, corpus, FitOptions(balance=name), None, None)
     chosen = np.random.default_rng(0).choice(len(corpus.train), 20000, p=fitting.weights)
     buckets = generator.spec.conditions[0].bucket(fitting.values[chosen, 0])
     shares = np.bincount(buckets)[np.unique(buckets)] / 20000

@@ -97,7 +97,7 @@ def test_sampling_goes_by_the_scores_of_one_pass(columns, layers, reach, monkeyp
 
     monkeypatch.setattr(Writer, "write", write)
     levels = generator.sample(4, seed=2, condition={"regions": 3})
-    from generators.neural import Asked
+    from generators.training import Asked
 
     asked = Asked.of(generator.spec, *generator.spec.values({"regions": 3}, 4), "cpu")
     with torch.no_grad():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,18 +13,21 @@ from gymnasium import spaces
 import envs
 from envs.checks import CheckError, check_representation
 from envs.representation import Canvas
+from tests.shapes import FREE_FORMS
 
 NARROW = envs.get_representation("narrow")
 
 
 def with_other_options():
     """Every representation, and it with each option that is a choice or a switch set otherwise."""
-    others = {"order": "sequential", "wrap": True}
-    for design in envs.all_representations().values():
+    for design in map(envs.get_representation, FREE_FORMS):
         yield design
+        kinds = get_type_hints(type(design))
         for field in dataclasses.fields(design):
-            if field.name in others:
-                yield dataclasses.replace(design, **{field.name: others[field.name]})
+            others = (not field.default,) if kinds[field.name] is bool else get_args(kinds[field.name])
+            for other in others if kinds[field.name] is bool or get_origin(kinds[field.name]) is Literal else ():
+                if other != field.default:
+                    yield dataclasses.replace(design, **{field.name: other})
 
 
 @pytest.mark.parametrize("design", list(with_other_options()), ids=str)
@@ -125,11 +129,12 @@ def test_the_contract_catches(kind, words):
     assert words in str(raised.value)
 
 
-def canvas_of(rows, cursor=(0, 0), remaining=99, frozen=()):
+def canvas_of(rows, cursor=(0, 0), remaining=99, frozen=(), design=None):
     levels = np.array([[[int(tile) for tile in row] for row in rows]], np.uint8)
     blocked = np.zeros(levels.shape, np.bool_)
     for place in frozen:
         blocked[0][place] = True
+    notes = {} if design is None else design.notes(1, levels.shape[1:], 3)
     return Canvas(
         levels=levels,
         frozen=blocked,
@@ -138,6 +143,7 @@ def canvas_of(rows, cursor=(0, 0), remaining=99, frozen=()):
         remaining=np.array([remaining]),
         free=np.array([levels.size - blocked.sum()]),
         number_of_tiles=3,
+        notes=notes,
     )
 
 
@@ -223,7 +229,7 @@ def test_a_sequence_goes_round_the_free_cells_and_a_random_order_to_all_of_them(
     assert {cell: drawn.count(cell) for cell in free} == dict.fromkeys(free, 10)
 
 
-@pytest.mark.parametrize("name", envs.all_representations())
+@pytest.mark.parametrize("name", FREE_FORMS)
 def test_each_tile_can_be_written_to_each_cell(name):
     """Together with the contract: the action space holds all that is needed and nothing that is invalid."""
     design = envs.get_representation(name)
@@ -231,8 +237,12 @@ def test_each_tile_can_be_written_to_each_cell(name):
     generator = np.random.default_rng(0)
     sizes = np.array([space.n]) if isinstance(space, spaces.Discrete) else space.nvec
     written = set()
-    canvas = canvas_of(BLANK)
+    canvas = canvas_of(BLANK, design=design)
+    lanes = np.arange(1)
+    design.place(canvas, lanes, generator.random((1, design.draws_at_start)))
     for _ in range(1500):
+        if design.ends and design.finished(canvas).all():
+            design.place(canvas, lanes, generator.random((1, design.draws_at_start)))
         before = canvas.levels[0].copy()
         action = generator.integers(0, sizes)
         design.edit(

@@ -8,10 +8,10 @@ import torch
 from torch.nn import functional
 
 from envs import UserError, get_problem
-from generators.adversarial import pattern_divergence
 from generators.corpus import corpus_of_levels
 from generators.families.stylegan import StyleBody, StyledLayer, Stylegan, StyleganConfig
 from generators.generator import FitOptions
+from generators.judging.patterns import mean_divergence
 from generators.spec import LevelSpec
 
 torch.set_num_threads(1)
@@ -144,7 +144,7 @@ def test_it_learns_patterns(trained, corpus):
     levels, before = trained.sample(200, 1), untrained.sample(200, 1)
     assert (levels[:, 1:] != levels[:, :-1]).mean() < 0.15
     assert len(np.unique(levels.reshape(200, -1), axis=0)) > 20
-    assert pattern_divergence(levels, corpus.test.levels) < pattern_divergence(before, corpus.test.levels)
+    assert mean_divergence(levels, corpus.test.levels) < mean_divergence(before, corpus.test.levels)
 
 
 def test_from_latents_draws_nothing(trained):

@@ -17,11 +17,11 @@ from generators.constraints import CountTable
 from generators.corpus import Corpus, CorpusOptions, Part, corpus_of_levels
 from generators.deciding import Beams, Counting, likely
 from generators.decisions import TileSequence, paths_of
-from generators.families.tile_lm import TileLM, TileLMConfig, _Writing, constant_tiles
+from generators.families.tile_lm import TileLM, TileLMConfig, Writing, _Sampling, constant_tiles
 from generators.generator import FitOptions
 from generators.muon import Muon, orthogonal
-from generators.neural import Asked
 from generators.spec import LevelSpec
+from generators.training import Asked
 from generators.transformer import Transformer
 
 torch.set_num_threads(1)
@@ -197,12 +197,13 @@ def test_a_token_does_not_see_what_comes_after(fitted, corpus):
 def test_decoding_with_a_cache_equals_the_whole_at_once(fitted, monkeypatch):
     # The log-probabilities while writing, summed, are what scoring says of the level that was written.
     summed = {}
-    original = _Writing._decide
+    original = _Sampling._decide
 
-    def spy(writing):
+    def spy(sampling):
+        writing = sampling.writing
         places = getattr(writing, "places", torch.arange(len(writing.turn)))
         real = writing.turn < writing.sequence.passes
-        original(writing)
+        original(sampling)
         for place, score in zip(places[real].tolist(), drawn.pop()[real].tolist(), strict=True):
             summed[place] = summed.get(place, 0.0) + score
 
@@ -211,7 +212,7 @@ def test_decoding_with_a_cache_equals_the_whole_at_once(fitted, monkeypatch):
         chosen(writing, sequences)
 
     drawn = []
-    multinomial, chosen = torch.multinomial, _Writing._choose
+    multinomial, chosen = torch.multinomial, Writing.choose
 
     def draw(chances, *arguments, **options):
         symbols = multinomial(chances, *arguments, **options)
@@ -219,8 +220,8 @@ def test_decoding_with_a_cache_equals_the_whole_at_once(fitted, monkeypatch):
         return symbols
 
     asked = {"sol-length": np.linspace(5, 25, 8)}
-    monkeypatch.setattr(_Writing, "_decide", spy)
-    monkeypatch.setattr(_Writing, "_choose", choose)
+    monkeypatch.setattr(_Sampling, "_decide", spy)
+    monkeypatch.setattr(Writing, "choose", choose)
     monkeypatch.setattr(torch, "multinomial", draw)
     levels = fitted.sample(8, seed=2, condition=asked, constrained=False)
     monkeypatch.undo()

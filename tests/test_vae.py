@@ -14,9 +14,10 @@ from envs.counts import kept
 from generators.checks import check_family
 from generators.corpus import corpus_of_levels
 from generators.families.vae import Config, Sampling, VariationalAutoencoder
-from generators.generator import FitOptions, options_of
-from generators.neural import Asked, Training
+from generators.generator import FitOptions
+from generators.options import options_of
 from generators.spec import LevelSpec
+from generators.training import Asked, Training
 
 SMALL = {"latents": 6, "width": 64, "depth": 1, "kl_warm_up": 0.3}
 

@@ -22,9 +22,10 @@ from generators.families.vqvae import (
     VectorQuantisedAutoencoder,
     _likeliest,
 )
-from generators.generator import FitOptions, options_of
-from generators.neural import Asked
+from generators.generator import FitOptions
+from generators.options import options_of
 from generators.spec import LevelSpec
+from generators.training import Asked
 
 SMALL = {"codes": 24, "code_size": 6, "width": 32, "prior_width": 32, "prior_depth": 1}
 

@@ -136,6 +136,7 @@ def conclude(
     changed,
     counters,
     goal,
+    finished,
     reward_every,
     losses,
     success,
@@ -153,6 +154,7 @@ def conclude(
         changed: int64 (n,), how many tiles the step changed.
         counters: int64 (5, n), brought up to date.
         goal: bool (n,), whether the level is as good as is asked.
+        finished: bool (n,), whether there is nothing left to do.
         reward_every: pay every so many steps and at the end; 0 only at the end.
         losses: float64 (2, n), brought up to date.
         success: bool (n,), whether the published rule holds.
@@ -175,7 +177,7 @@ def conclude(
             counters[CHANGES, lane] += changed[lane]
             counters[REMAINING, lane] -= changed[lane]
             counters[STEPS, lane] += 1
-            over = goal[lane] or counters[REMAINING, lane] <= 0
+            over = goal[lane] or finished[lane] or counters[REMAINING, lane] <= 0
             late = not over and counters[STEPS, lane] >= counters[MOST_STEPS, lane]
             if over or late or (reward_every > 0 and counters[STEPS, lane] % reward_every == 0):
                 reward = losses[PAID, lane] - losses[CURRENT, lane]

@@ -160,7 +160,7 @@ class PolicyBuilder(Builder):
         env = designer.make_env(1, **changes)
         options = designer.env_options
         self._own_targets = bool(options.get("targets") or options.get("controls"))
-        super().__init__(name, env, _most_changes(env, options), until_strict)
+        super().__init__(name, env, _most_changes(env), until_strict)
         self.designer = designer
         for metric, target in (options.get("targets") or {}).items():
             self.targets[metric] = (target, target) if np.ndim(target) == 0 else tuple(target)
@@ -208,7 +208,7 @@ class ClimberBuilder(Builder):
         env = DesignVectorEnv(
             problem, "wide", 1, shape=shape, autoreset_mode="Disabled", end_on_success=not until_strict
         )
-        super().__init__("hill climber (untrained)", env, _most_changes(env, {}), until_strict)
+        super().__init__("hill climber (untrained)", env, _most_changes(env), until_strict)
         self._random = np.random.default_rng(0)
 
     def _begun(self, seed: int) -> None:
@@ -219,8 +219,6 @@ class ClimberBuilder(Builder):
         return None if edit is None else edit[None]
 
 
-def _most_changes(env: DesignVectorEnv, options: dict[str, Any]) -> int | None:
+def _most_changes(env: DesignVectorEnv) -> int | None:
     """Returns how many tiles an episode may change, as the environment reckons it."""
-    defaults = DesignVectorEnv.__init__.__kwdefaults__ or {}
-    share = options.get("change_share", defaults.get("change_share"))
-    return None if share is None else max(int(share * np.prod(env.shape)), 1)
+    return None if env.change_share is None else max(int(env.change_share * np.prod(env.shape)), 1)

@@ -16,6 +16,7 @@ from envs import UserError, construct
 from envs.checks.compare import require
 from generators.corpus import Corpus, corpus_of_levels
 from generators.generator import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, FitOptions, Generator
+from generators.options import explained
 from generators.spec import LABEL, LevelSpec
 from generators.suite import all_families, get_family, load_generator, make_generator
 
@@ -84,9 +85,9 @@ def _check_declaration(kind: type[Generator]) -> None:
             is_dataclass(options) and options.__dataclass_params__.frozen,  # type: ignore[attr-defined]
             f"{kind.name}'s {options.__qualname__} must be a frozen dataclass.",
         )
-        text = options.__doc__ or ""
+        words = explained(options)
         for entry in fields(options):
-            require(f"{entry.name}:" in text, f"{kind.name}'s {options.__qualname__} does not explain {entry.name}.")
+            require(entry.name in words, f"{kind.name}'s {options.__qualname__} does not explain {entry.name}.")
         options()
 
 

@@ -16,12 +16,15 @@ from torch.nn import functional
 
 from envs import UserError, get_problem
 from envs.problem import Problem
-from generators.adversarial import Critic, gradient_penalty, one_hot, pattern_divergence, straight_through
+from generators.adversarial import Critic, gradient_penalty, one_hot, straight_through
 from generators.corpus import Corpus, CorpusOptions, load_corpus
 from generators.decoding import decode_logits
-from generators.generator import Fit, FitOptions, Report, Request, options_of
-from generators.neural import Asked, NeuralGenerator, Training, adamw, descend
+from generators.generator import Fit, FitOptions, Report, Request
+from generators.judging.patterns import mean_divergence
+from generators.neural import NeuralGenerator
+from generators.options import options_of
 from generators.spec import Condition
+from generators.training import Asked, Training, adamw, descend
 from generators.translation import Translator, allowed_tiles, default_source, tile_table
 
 #: How many levels are translated for one with fixed tiles, of which the one that fits them best is taken.
@@ -301,7 +304,7 @@ class CycleGan(NeuralGenerator):
         chosen = self._networks.there(one_hot(source, len(self.source.tiles)), told).argmax(dim=1)
         again = self._networks.back(one_hot(chosen, len(self.spec.tiles)), told[:, :0]).argmax(dim=1)
         kept = self._networks.allowed[source, chosen].float().mean()
-        divergence = pattern_divergence(chosen.cpu().numpy().astype(np.uint8), levels.cpu().numpy().astype(np.uint8))
+        divergence = mean_divergence(chosen.cpu().numpy().astype(np.uint8), levels.cpu().numpy().astype(np.uint8))
         return divergence + float((again != source).float().mean()) + 1 - float(kept)
 
     def _draw_sources(self, n: int, random: torch.Generator) -> Tensor:

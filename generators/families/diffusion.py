@@ -17,7 +17,8 @@ from torch.nn import functional
 from envs import UserError
 from generators.decoding import decode_logits
 from generators.generator import Request
-from generators.neural import Asked, NeuralGenerator, Training
+from generators.neural import NeuralGenerator
+from generators.training import Asked, Training
 
 #: How sure of a tile an estimate at its very place in space counts as, in log-odds on the distance of two tiles.
 _SHARPNESS = 4.0

@@ -21,19 +21,6 @@ class GanConfig(AdversarialConfig):
     Attributes:
         hidden: how wide the dense layers before the generator's coarsest map are.
         doublings: how often that map's sides are doubled; what then is beyond the level's shape is cut off.
-        latent_size: how many normal numbers a style is made from.
-        channels: of the generator's finest map; each coarser one has twice as many.
-        critic_channels: of the critic's first convolution; each further one has twice as many.
-        critic_features: of the critic's dense layers.
-        deviation: whether the critic is shown how much the levels of a batch differ (Karras 2018).
-        objective: wasserstein, with a penalty on slopes that are not 1 (Gulrajani 2017), or logistic, with one on
-            slopes at real levels (Mescheder 2018).
-        penalty: the weight of that penalty.
-        penalty_every: the critic's updates from one penalty to the next (Karras 2020).
-        critic_steps: the critic's updates from one of the generator to the next.
-        critic_rate: the critic's learning rate in multiples of the generator's (Heusel 2017).
-        first_temperature: of the softmax that gradients are taken of, at the beginning of a training.
-        last_temperature: the same from four fifths of it on.
     """
 
     hidden: int = 256
@@ -55,9 +42,6 @@ class GanSampling(AdversarialSampling):
     Attributes:
         truncation: latents are drawn from the normal distribution within so many standard deviations (Brock 2019):
             the fewer, the more alike and regular the levels; 0 gives one level; none draws from all of it.
-        temperature: of the draw of each tile; 0 takes the likeliest.
-        constrained: whether tiles are chosen so that levels keep the count rules of the corpus.
-        fixed_steps: the steps by which latents are changed until their levels agree with fixed tiles.
     """
 
     truncation: float | None = None

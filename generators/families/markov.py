@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import UserError
+from envs.orders import Order, cell_order
 from generators.backoff import BackoffGenerator
-from generators.writing import Order, cell_order
 
 
 @dataclass(frozen=True)

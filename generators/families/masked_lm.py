@@ -30,10 +30,11 @@ from torch import Tensor, nn
 
 from envs import UserError
 from generators.generator import Request, Scores
-from generators.neural import Asked, NeuralGenerator
+from generators.neural import NeuralGenerator
 from generators.patches import PatchTransformer
 from generators.settling import NEVER, CountSettler
 from generators.spec import Condition, LevelSpec
+from generators.training import Asked
 
 #: Tiles that are at most so many times as frequent as the commonest tile that a count rule names are things, too.
 _AS_RARE = 2.0

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from envs import UserError
 from generators.generator import Request, Scores
-from generators.neural import Asked, NeuralGenerator
+from generators.neural import NeuralGenerator
 from generators.spec import Condition
+from generators.training import Asked
 from generators.writing import Decoding, Writer
 
 

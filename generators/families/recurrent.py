@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from envs import UserError
+from envs.orders import Order, cell_order
 from generators.generator import Request, Scores
-from generators.neural import Asked, NeuralGenerator
+from generators.neural import NeuralGenerator
 from generators.spec import Condition
-from generators.writing import Decoding, Order, Writer, cell_order
+from generators.training import Asked
+from generators.writing import Decoding, Writer
 
 
 @dataclass(frozen=True)

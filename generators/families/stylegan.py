@@ -16,9 +16,10 @@ from torch.nn import functional
 from envs import UserError
 from generators.adversarial import SLOPE, straight_through
 from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, AdversarialSampling, coarse_sides
-from generators.generator import Request, options_of
-from generators.neural import Asked
+from generators.generator import Request
+from generators.options import options_of
 from generators.spec import Condition
+from generators.training import Asked
 
 #: How fast the mean style follows the styles of training.
 _MEAN_RATE = 0.02
@@ -34,18 +35,6 @@ class StyleganConfig(AdversarialConfig):
         doublings: how often the coarse map's sides are doubled; what then is beyond the level's shape is cut off.
         mixing: the share of levels in training whose finer layers have another latent's style.
         latent_size: how many normal numbers a style is made from.
-        channels: of the generator's finest map; each coarser one has twice as many.
-        critic_channels: of the critic's first convolution; each further one has twice as many.
-        critic_features: of the critic's dense layers.
-        deviation: whether the critic is shown how much the levels of a batch differ (Karras 2018).
-        objective: wasserstein, with a penalty on slopes that are not 1 (Gulrajani 2017), or logistic, with one on
-            slopes at real levels (Mescheder 2018).
-        penalty: the weight of that penalty.
-        penalty_every: the critic's updates from one penalty to the next (Karras 2020).
-        critic_steps: the critic's updates from one of the generator to the next.
-        critic_rate: the critic's learning rate in multiples of the generator's (Heusel 2017).
-        first_temperature: of the softmax that gradients are taken of, at the beginning of a training.
-        last_temperature: the same from four fifths of it on.
     """
 
     style_size: int = 64
@@ -76,9 +65,6 @@ class StyleganSampling(AdversarialSampling):
         truncation: styles are drawn this share of the way from their mean (Karras 2019): the less, the more alike and
             regular the levels. With 0, and no noise, all levels that are asked to be alike are one.
         noise: how much of the noise that each layer learned is added, from 0.
-        temperature: of the draw of each tile; 0 takes the likeliest.
-        constrained: whether tiles are chosen so that levels keep the count rules of the corpus.
-        fixed_steps: the steps by which latents are changed until their levels agree with fixed tiles.
     """
 
     truncation: float = 1.0

@@ -17,7 +17,7 @@ The matrices within the blocks are trained by Muon (Jordan 2024).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -35,8 +35,9 @@ from generators.deciding import NEVER, Beams, Counting, likely, pick
 from generators.decisions import Decisions, TileSequence, paths_of
 from generators.generator import Fit, FitOptions, Report, Request, Scores
 from generators.muon import Muon
-from generators.neural import Asked, NeuralGenerator, Training, adamw
+from generators.neural import NeuralGenerator
 from generators.spec import Condition, LevelSpec
+from generators.training import Asked, Training, adamw
 from generators.transformer import Positions, Transformer, check_width
 
 #: Where a smaller share of a batch has more to decide, it goes on without the rest.
@@ -146,13 +147,17 @@ class TileNetwork(nn.Module):
         tokens = tokens + self.stages(decisions.stage) + self.counts(sequence.features(decisions))
         return torch.as_tensor(tokens)
 
-    def forward(self, decisions: Decisions, buckets: Tensor) -> Tensor:
-        """Returns the logits of all decisions at once, float32 (b, t, symbols)."""
+    def features(self, decisions: Decisions, buckets: Tensor) -> Tensor:
+        """Returns what is known of all decisions at once, each by those before it, float32 (b, t, width)."""
         tokens = self.embed(decisions)
         if self.asked:
             tokens = torch.cat([self.prefix(buckets), tokens], dim=1)
-        seen = self.transformer(tokens)[:, len(self.asked) :]
-        scores: Tensor = self.head(seen)
+        seen: Tensor = self.transformer(tokens)[:, len(self.asked) :]
+        return seen
+
+    def forward(self, decisions: Decisions, buckets: Tensor) -> Tensor:
+        """Returns the logits of all decisions at once, float32 (b, t, symbols)."""
+        scores: Tensor = self.head(self.features(decisions, buckets))
         return scores.masked_fill(~self.sequence.choices[decisions.stage], NEVER)
 
 
@@ -188,7 +193,7 @@ class TileLM(NeuralGenerator):
     # Learning.
 
     def _network(self) -> TileNetwork:
-        network = self._built(0)
+        network = self.new_network(0)
         assert isinstance(network, TileNetwork)
         return network
 
@@ -313,10 +318,21 @@ class TileLM(NeuralGenerator):
     def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> Tensor:
         """Samples levels; see `NeuralGenerator.generate`."""
         fixed = None if request.fixed is None else torch.from_numpy(request.fixed.astype(np.int64)).to(self.device)
+        return _Sampling(self.writing(asked.buckets, fixed, sampling), sampling, random).levels()
+
+    def writing(self, buckets: Tensor, fixed: Tensor | None = None, sampling: TileLMSampling | None = None) -> Writing:
+        """Begins a batch of levels that somebody else decides of, decision by decision.
+
+        Args:
+            buckets: int64 (n, columns), what is asked of each level, see `LevelSpec.buckets`.
+            fixed: int64 (n, *shape), the tiles that must stay, -1 where any may; None where nothing is fixed.
+            sampling: whether count rules are kept, and how many beams each level has.
+        """
+        chosen = sampling or TileLMSampling()
         table = None
-        if sampling.constrained and self.spec.count_rules():
+        if chosen.constrained and self.spec.count_rules():
             table = CountTable(self.spec.count_rules(), self.spec.tiles)
-        return _Writing(self.network, asked.buckets, fixed, table, sampling, random).levels()
+        return Writing(self.network, buckets, fixed, table, chosen.num_beams)
 
     def sample_wide(
         self,
@@ -367,23 +383,42 @@ class TileLM(NeuralGenerator):
         return np.ascontiguousarray(levels[:, :, :width])
 
 
-class _Writing:
-    """Levels in the making."""
+@dataclass(frozen=True)
+class Pending:
+    """The next decision on each level of a batch.
+
+    Attributes:
+        decision: the decision, (b, 1, ...) each; `symbol` is a filling.
+        allowed: bool (b, symbols), what may be decided.
+        features: float32 (b, width), what the network knows.
+    """
+
+    decision: Decisions
+    allowed: Tensor
+    features: Tensor
+
+    def choose(self, sequences: Tensor) -> Pending:
+        """Returns the decisions of some of the sequences."""
+        parts = (getattr(self.decision, entry.name)[sequences] for entry in fields(self.decision))
+        return Pending(Decisions(*parts), self.allowed[sequences], self.features[sequences])
+
+
+class Writing:
+    """Levels in the making: tells the next decision of each level, and takes what is decided.
+
+    Args:
+        network: what writes.
+        buckets: int64 (n, columns), what is asked.
+        fixed: int64 (n, *shape), or None.
+        table: the count rules that are kept, or None.
+        beams: how many sequences there are for each level.
+    """
 
     def __init__(
-        self,
-        network: TileNetwork,
-        buckets: Tensor,
-        fixed: Tensor | None,
-        table: CountTable | None,
-        sampling: TileLMSampling,
-        random: torch.Generator,
+        self, network: TileNetwork, buckets: Tensor, fixed: Tensor | None, table: CountTable | None, beams: int = 1
     ) -> None:
         self.network, self.sequence = network, network.sequence
-        self.sampling, self.random = sampling, random
         sequence, device = self.sequence, buckets.device
-        beams = sampling.num_beams
-        self.beams = Beams(len(buckets), beams, device) if beams > 1 else None
         buckets = buckets.repeat_interleave(beams, dim=0)
         batch = len(buckets)
         #: The tile that is certain from the start in each cell, -1 where there is none.
@@ -411,27 +446,16 @@ class _Writing:
         self.past = network.transformer.past(batch)
         if network.asked:
             network.transformer(network.prefix(buckets), self.past)
+        self._begin_passes()
 
-    def levels(self) -> Tensor:
-        """Writes the levels to their end, int64 (n, height, width)."""
-        sequence = self.sequence
-        rows = torch.arange(len(self.turn), device=self.turn.device)
-        done = torch.zeros(len(rows), sequence.total, dtype=torch.long, device=rows.device)
-        while True:
-            self._begin_passes()
-            going = self.turn < sequence.passes
-            if not going.any():
-                break
-            # Some levels have more to decide than others: where many are done, the others go on alone.
-            if self.beams is None and int(going.sum()) < _ALONE * len(rows):
-                done[rows[~going]] = self._symbols(sequence.passes - 1)[~going]
-                rows = rows[going]
-                self._choose(torch.nonzero(going)[:, 0])
-            self._decide()
-        done[rows] = self._symbols(sequence.passes - 1)
-        if self.beams is not None:
-            done = done[self.beams.best()]
-        return sequence.symbol_tile[done].view(-1, *sequence.shape)
+    @property
+    def going(self) -> Tensor:
+        """Which levels have a decision left, bool (b,)."""
+        return self.turn < self.sequence.passes
+
+    def finished(self) -> Tensor:
+        """Returns the last symbol of each cell, int64 (b, cells); of levels with decisions left it means nothing."""
+        return self._symbols(self.sequence.passes - 1)
 
     def _symbols(self, turn: int) -> Tensor:
         """Returns the symbols of all cells in a pass, int64 (b, cells); what is written to them is known."""
@@ -466,10 +490,10 @@ class _Writing:
         fresh = torch.zeros(len(rows), sequence.symbols, dtype=torch.long, device=rows.device)
         self.counts[rows] = fresh.index_add_(1, sequence.path[:, turn], taking_part)
 
-    def _decide(self) -> None:
-        """Makes the next decision on each level that has one."""
+    def pending(self) -> Pending:
+        """Returns the next decision on each level; where there is none it is a filling that is not real."""
         sequence = self.sequence
-        real = self.turn < sequence.passes
+        real = self.going
         turn = self.turn.clamp(max=sequence.passes - 1)
         step = torch.where(self.undecided, self.ranks, len(self.ranks)).amin(dim=1) * real
         cell = sequence.cells[step]
@@ -483,28 +507,23 @@ class _Writing:
         place = step[:, None]
         decision = Decisions(place, turn[:, None], stage[:, None], place, real[:, None], window, counts)
         seen = self.network.transformer(self.network.embed(decision), self.past)
-        allowed = self._allowed(turn, stage, certain, left)
-        scores = self.network.head(seen[:, 0]).masked_fill(~allowed, NEVER)
-        chances = likely(scores, self.sampling.temperature, self.sampling.top_k, self.sampling.top_p)
-        if not real.all():
-            # What is decided of a level that is done is not kept, and must not cost it probability.
-            first = allowed & (allowed.cumsum(dim=1) == 1)
-            chances = torch.where(real[:, None], chances, torch.where(first, 0.0, NEVER))
-        if self.beams is None:
-            symbol = pick(chances, self.random)
-        else:
-            parents, symbol = self.beams.extend(chances, self.random)
-            self._choose(parents)
-            cell, real, certain, turn, step = (part[parents] for part in (cell, real, certain, turn, step))
+        return Pending(decision, self._allowed(turn, stage, certain, left), seen[:, 0])
+
+    def place(self, pending: Pending, symbol: Tensor) -> None:
+        """Takes what was decided, int64 (b,), and goes on to the next decision."""
+        sequence, decision = self.sequence, pending.decision
+        step, turn, real = decision.step[:, 0], decision.turn[:, 0], decision.real[:, 0]
+        cell = sequence.cells[step]
         self.undecided[torch.arange(len(step), device=step.device), step] = False
         # What is fixed is known already, and counted.
-        decided = real & (certain < 0)
+        decided = real & (self.certain.gather(1, cell[:, None])[:, 0] < 0)
         rows = torch.nonzero(decided)[:, 0]
         self.known[rows, turn[rows] * sequence.total + cell[rows]] = symbol[rows]
         self.counts[rows, symbol[rows]] += 1
         if self.counting is not None:
             tile = sequence.symbol_tile[symbol]
             self.counting.place(tile.clamp(min=0), decided & (tile >= 0))
+        self._begin_passes()
 
     def _allowed(self, turn: Tensor, stage: Tensor, certain: Tensor, left: Tensor) -> Tensor:
         """Tells which symbols may be decided, bool (b, symbols)."""
@@ -519,7 +538,7 @@ class _Writing:
         only = one_hot(sequence.path[certain.clamp(min=0), turn], sequence.symbols).bool()
         return torch.where((certain >= 0)[:, None], only, allowed)
 
-    def _choose(self, sequences: Tensor) -> None:
+    def choose(self, sequences: Tensor) -> None:
         """Goes on with some of the sequences; see `KeyValues.choose`."""
         for part in self.past:
             part.choose(sequences)
@@ -527,6 +546,54 @@ class _Writing:
             self.counting.choose(sequences)
         for name in ("certain", "known", "counts", "ahead", "turn", "undecided"):
             setattr(self, name, getattr(self, name)[sequences])
+
+
+class _Sampling:
+    """Draws levels from a network."""
+
+    def __init__(self, writing: Writing, sampling: TileLMSampling, random: torch.Generator) -> None:
+        self.writing, self.sampling, self.random = writing, sampling, random
+        levels = len(writing.turn) // sampling.num_beams
+        device = writing.turn.device
+        self.beams = Beams(levels, sampling.num_beams, device) if sampling.num_beams > 1 else None
+
+    def levels(self) -> Tensor:
+        """Writes the levels to their end, int64 (n, height, width)."""
+        writing, sequence = self.writing, self.writing.sequence
+        rows = torch.arange(len(writing.turn), device=writing.turn.device)
+        done = torch.zeros(len(rows), sequence.total, dtype=torch.long, device=rows.device)
+        while True:
+            going = writing.going
+            if not going.any():
+                break
+            # Some levels have more to decide than others: where many are done, the others go on alone.
+            if self.beams is None and int(going.sum()) < _ALONE * len(rows):
+                done[rows[~going]] = writing.finished()[~going]
+                rows = rows[going]
+                writing.choose(torch.nonzero(going)[:, 0])
+            self._decide()
+        done[rows] = writing.finished()
+        if self.beams is not None:
+            done = done[self.beams.best()]
+        return sequence.symbol_tile[done].view(-1, *sequence.shape)
+
+    def _decide(self) -> None:
+        """Makes the next decision on each level that has one."""
+        pending = self.writing.pending()
+        allowed, real = pending.allowed, pending.decision.real[:, 0]
+        scores = self.writing.network.head(pending.features).masked_fill(~allowed, NEVER)
+        chances = likely(scores, self.sampling.temperature, self.sampling.top_k, self.sampling.top_p)
+        if not real.all():
+            # What is decided of a level that is done is not kept, and must not cost it probability.
+            first = allowed & (allowed.cumsum(dim=1) == 1)
+            chances = torch.where(real[:, None], chances, torch.where(first, 0.0, NEVER))
+        if self.beams is None:
+            symbol = pick(chances, self.random)
+        else:
+            parents, symbol = self.beams.extend(chances, self.random)
+            self.writing.choose(parents)
+            pending = pending.choose(parents)
+        self.writing.place(pending, symbol)
 
 
 def constant_tiles(corpus: Corpus, symmetries: bool) -> NDArray[np.int64]:

@@ -21,9 +21,11 @@ from torch.nn import functional
 
 from envs import UserError
 from generators.decoding import decode_logits
-from generators.generator import Request, Scores, options_of
-from generators.neural import Asked, NeuralGenerator, Training, descend
+from generators.generator import Request, Scores
+from generators.neural import NeuralGenerator
+from generators.options import options_of
 from generators.spec import Condition
+from generators.training import Asked, Training, descend
 
 #: Logarithms of variances are kept within these.
 _LEAST_SPREAD, _MOST_SPREAD = -8.0, 4.0

@@ -20,9 +20,11 @@ from torch.nn import functional
 
 from envs import UserError
 from generators.decoding import decode_logits
-from generators.generator import FitOptions, Request, Scores, options_of
-from generators.neural import Asked, NeuralGenerator, Training, adamw, descend
+from generators.generator import FitOptions, Request, Scores
+from generators.neural import NeuralGenerator
+from generators.options import options_of
 from generators.spec import Condition
+from generators.training import Asked, Training, adamw, descend
 from generators.transformer import Positions, Transformer, check_width
 
 #: A code that is chosen less often than this share of an even share begins anew.

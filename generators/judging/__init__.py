@@ -6,7 +6,7 @@ from generators.judging.distance import Neighbours, close_pairs, first_occurrenc
 from generators.judging.fairness import MetricShift, TileShift, shift_metric, shift_tiles
 from generators.judging.judgement import Judgement, Yardstick, judge
 from generators.judging.likelihood import Likelihood, measure_likelihood
-from generators.judging.patterns import Divergence, pattern_divergence, pattern_divergences
+from generators.judging.patterns import Divergence, mean_divergence, pattern_divergence, pattern_divergences
 from generators.judging.playability import Play, play_levels
 from generators.judging.reweighting import Reweighted, reweigh
 from generators.judging.spread import Spread, farthest_apart, independent_set
@@ -31,6 +31,7 @@ __all__ = [
     "first_occurrences",
     "independent_set",
     "judge",
+    "mean_divergence",
     "measure_control",
     "measure_likelihood",
     "nearest",

@@ -36,7 +36,12 @@ class Divergence:
 
 
 def pattern_divergence(
-    levels: NDArray[np.uint8], corpus: NDArray[np.uint8], size: int, epsilon: float = EPSILON
+    levels: NDArray[np.uint8],
+    corpus: NDArray[np.uint8],
+    size: int,
+    epsilon: float = EPSILON,
+    *,
+    of_shares: bool = False,
 ) -> Divergence:
     """Compares the distributions of all size x size windows (size^3 in levels of three axes), at stride 1.
 
@@ -48,6 +53,8 @@ def pattern_divergence(
         corpus: uint8 (m, *shape), of the same or another shape.
         size: the side of the windows, at least 1 and no larger than the levels.
         epsilon: the smoothing, above 0.
+        of_shares: whether epsilon is added to each pattern's share of the windows and not to its count, so that it
+            weighs as much in a batch of few levels as in one of many.
 
     Raises:
         UserError: a window does not fit, or there are no levels.
@@ -63,8 +70,13 @@ def pattern_divergence(
     patterns, places = np.unique(np.concatenate([own, other]), return_inverse=True)
     counts = np.bincount(places[: len(own)], minlength=len(patterns)).astype(np.float64)
     corpus_counts = np.bincount(places[len(own) :], minlength=len(patterns)).astype(np.float64)
-    share = (counts + epsilon) / (counts.sum() + epsilon * len(patterns))
-    corpus_share = (corpus_counts + epsilon) / (corpus_counts.sum() + epsilon * len(patterns))
+    share, corpus_share = (
+        (found + added) / (found.sum() + added * len(patterns))
+        for found, added in (
+            (counts, epsilon * len(own) if of_shares else epsilon),
+            (corpus_counts, epsilon * len(other) if of_shares else epsilon),
+        )
+    )
     ratio = np.log(corpus_share / share)
     return Divergence(
         size,
@@ -80,6 +92,23 @@ def pattern_divergences(
     """Compares tile patterns of several sizes, those that fit into both batches of levels."""
     side = min(*levels.shape[1:], *corpus.shape[1:])
     return [pattern_divergence(levels, corpus, size) for size in sizes if size <= side]
+
+
+def mean_divergence(levels: NDArray[np.uint8], reference: NDArray[np.uint8], sizes: Sequence[int] = (2, 3)) -> float:
+    """Returns how far the patterns of levels are from those of a reference, as one number to make small.
+
+    Args:
+        levels: uint8 (n, *shape).
+        reference: uint8 (m, *shape).
+        sizes: the sides of the windows; those that do not fit into a level are left out.
+
+    Returns:
+        The mean over sizes of half the KL divergence from the one to the other and half the one back, in nats, with
+        1e-6 added to shares; 0 where no size fits.
+    """
+    side = min(*levels.shape[1:], *reference.shape[1:])
+    found = [pattern_divergence(levels, reference, size, of_shares=True).weighted() for size in sizes if size <= side]
+    return float(np.mean(found)) if found else 0.0
 
 
 def _windows(levels: NDArray[np.uint8], size: int, tiles: int) -> NDArray:
