@@ -44,7 +44,7 @@ from envs.level_io import write_levels
 from envs.pictures import contact_sheet, render, save_png
 from envs.records import MetricsLog, read_config, read_metrics
 from experiments.pcgrl import override
-from experiments.run import CONFIG_FILE, main, make_folder, write_json, write_record
+from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_json, write_record
 
 Method = Literal["random", "plr", "paired"]
 
@@ -331,23 +331,14 @@ def make_run(options: Options) -> Run:
 
 def train(options: Options) -> None:
     """Runs the experiment."""
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn  # noqa: I001, PLC0415
-
     run = make_run(options)
     print(f"Training a player of {options.problem} on {options.method} levels: {run.folder}")
-    columns = (
-        TextColumn("{task.percentage:3.0f} %"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Bar(*columns) as bar:
-        task = bar.add_task("training", total=1.0, note="compiling and first round")
+    with progress_bar("compiling and first round") as show:
 
         def report(progress: Progress, share: float, row: Mapping[str, float]) -> None:
             speed = progress.steps / max(progress.seconds, 1e-9)
             rates = "  ".join(f"{kind} {100 * row[kind]:.0f} %" for kind in run.held_out.levels if kind in row)
-            bar.update(task, completed=share, note=f"{progress.steps:,} steps  {speed:,.0f}/s  {rates}")
+            show(share, f"{progress.steps:,} steps  {speed:,.0f}/s  {rates}")
 
         run.train(report)
     leave_results(run)
@@ -393,7 +384,7 @@ def leave_results(run: Run) -> None:
         f"{run.progress.steps:,} steps in {run.progress.seconds:.0f} s; {run.progress.updates} of "
         f"{run.progress.rounds} rounds learned from. {note}"
     )
-    measure = f"{folder / 'levels.txt'} --problem {problem.name} --strong {folder / 'player'}"
+    measure = f"{folder / 'levels.txt'} --problem {problem.name} --players random {folder / 'player'} solver"
     print(f"""Look at    {folder / "curves.png"}   win rates on held-out levels, and what was proposed
            {folder / "levels.png"}   levels as they were proposed last
 Use        {folder / "player"}   the player itself

@@ -19,9 +19,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from agents.networks import Interface, NetworkConfig
+from agents.networks import DesignerNetwork, Interface, NetworkConfig
 from agents.players.networks import PlayerConfig
-from agents.players.ppo import Games, PlayerLearner, PlayerPPOConfig
+from agents.players.ppo import Games, PlayerLearner, PlayerPPOConfig, whole_batch
 from agents.players.scatter import scatter, settle
 from agents.sb3 import DesignerPolicy, SB3VecEnv
 from envs import Problem, UserError, get_rules
@@ -292,20 +292,19 @@ class Adversary:
         )
         self.vec_env = SB3VecEnv(env)
         self.rate = 1.0
+        torch.manual_seed(seed)
+        network = DesignerNetwork(Interface.of(env), NetworkConfig(kind="mlp", width=self.config.width))
         self.algorithm = PPO(
             DesignerPolicy,
             self.vec_env,
             learning_rate=lambda _: self.config.learning_rate * self.rate,
             n_steps=self.edits,
-            batch_size=min(self.config.batch, self.edits * lanes),
+            batch_size=whole_batch(self.edits * lanes, self.config.batch),
             n_epochs=self.config.epochs,
             gamma=1.0,
             gae_lambda=self.config.gae_lambda,
             ent_coef=self.config.entropy,
-            policy_kwargs={
-                "interface": Interface.of(env),
-                "network_config": NetworkConfig(kind="mlp", width=self.config.width),
-            },
+            policy_kwargs={"network": network},
             seed=seed,
             device="cpu",
         )

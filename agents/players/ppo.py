@@ -284,7 +284,7 @@ class PlayerLearner:
             self.vec_env,
             learning_rate=lambda _: ppo.learning_rate * self.rate,
             n_steps=ppo.rollout,
-            batch_size=min(ppo.batch, ppo.rollout * ppo.lanes),
+            batch_size=whole_batch(ppo.rollout * ppo.lanes, ppo.batch),
             n_epochs=ppo.epochs,
             gamma=ppo.gamma,
             gae_lambda=ppo.gae_lambda,
@@ -533,6 +533,11 @@ class PlayerTrainer:
     def player(self, facts: Mapping[str, Any] | None = None) -> PolicyPlayer:
         """Returns the player as trained so far."""
         return self.learner.player(facts)
+
+
+def whole_batch(samples: int, most: int) -> int:
+    """Returns the greatest size of at most `most` that cuts so many samples into equal batches."""
+    return next(size for size in range(min(most, samples), 0, -1) if samples % size == 0)
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
