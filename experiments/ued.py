@@ -77,7 +77,7 @@ class Options:
         judge_levels: how many held-out levels of each kind the player is judged on.
         ppo: how players are trained.
         network: the shape of the players' networks.
-        plr: how levels are replayed: capacity, replay, temperature, staleness, robust.
+        plr: how levels are replayed: score, capacity, replay, temperature, staleness, fresh.
         paired: how the adversary is trained: representation, passes, batch, epochs, learning_rate, gae_lambda,
             entropy, width.
     """
@@ -259,7 +259,7 @@ class Run:
         # Each round draws by its own number, so that a resumed run goes on as an unbroken one would.
         learner.set_seed(int(np.random.default_rng([self.options.seed, number, 1]).integers(2**31)))
         games = learner.rollout()
-        figures = self.curriculum.tell(number, levels, games, learner.advantages, learner.rate)
+        figures = self.curriculum.tell(number, levels, games, learner)
         if self.curriculum.trains:
             figures |= learner.update()
             self.progress.updates += 1

@@ -10,7 +10,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -59,17 +59,14 @@ class Curriculum(ABC):
     def propose(self, number: int) -> NDArray[np.uint8]:
         """Returns the levels of a round, uint8 (lanes, *shape), all of which can be started."""
 
-    def tell(
-        self, number: int, levels: NDArray[np.uint8], games: Games, advantages: NDArray[np.float32], rate: float
-    ) -> dict[str, float]:
+    def tell(self, number: int, levels: NDArray[np.uint8], games: Games, learner: PlayerLearner) -> dict[str, float]:
         """Is told what the learner made of a round's levels, before the learner learns from them.
 
         Args:
             number: the round's.
             levels: uint8 (lanes, *shape), as proposed.
             games: the games that ended.
-            advantages: float32 (steps, lanes), the learner's generalised advantage estimates.
-            rate: what learning rates are multiplied by.
+            learner: who played, its last rollout being the round's.
 
         Returns:
             Figures for the record.
@@ -120,21 +117,31 @@ class ReplayConfig:
     """How prioritised level replay works (Jiang 2021).
 
     Attributes:
+        score: what estimates regret. "value-loss" is the mean over a level's steps of the positive part of the
+            generalised advantage, which is great where the learner does better than it expected; "max-return" is the
+            mean positive part of the best return so far in the round less the value of each state (MaxMC, Jiang 2021b),
+            which is great where a level can be won, but is long or seldom won.
         capacity: how many levels are kept.
         replay: the chance that a round replays kept levels, once there are enough of them.
         temperature: how little ranks count: level of rank k has the weight (1 / k) ** (1 / temperature).
         staleness: the share of the choice that goes by how long ago a level was played.
-        robust: learn from replayed levels only; fresh ones are played to be scored.
+        fresh: whether fresh levels are there to "learn" from, or only to "score" them, so that all learning is on
+            replayed ones (robust replay, Jiang 2021b).
     """
 
+    score: Literal["value-loss", "max-return"] = "max-return"
     capacity: int = 1000
     replay: float = 0.5
     temperature: float = 0.3
     staleness: float = 0.3
-    robust: bool = False
+    fresh: Literal["learn", "score"] = "learn"
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
+        if self.score not in ("value-loss", "max-return"):
+            raise UserError(f"score must be value-loss or max-return; got {self.score!r}.")
+        if self.fresh not in ("learn", "score"):
+            raise UserError(f"fresh levels are there to learn or to score; got {self.fresh!r}.")
         for name in ("replay", "staleness"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} must be a share from 0 to 1; got {getattr(self, name)}.")
@@ -142,16 +149,15 @@ class ReplayConfig:
             raise UserError(
                 f"capacity must be at least 1 and temperature above 0; got {self.capacity} and {self.temperature}."
             )
-        if self.robust and not self.replay:
-            raise UserError("A robust replay that never replays never learns: give replay above 0.")
+        if self.fresh == "score" and not self.replay:
+            raise UserError("Who learns from replayed levels only must replay: give replay above 0.")
 
 
 class ReplayedLevels(RandomLevels):
     """Prioritised level replay: random levels, of which those are played again that still teach something (Jiang 2021).
 
-    A level's score is its positive value loss: the mean over its steps of the positive part of the generalised
-    advantage, which is greatest where the learner does better than it expected. Kept levels are chosen by the rank of
-    their scores, and in part by how long they have not been played.
+    A level's score is an estimate of the learner's regret on it (see `ReplayConfig.score`). Kept levels are chosen by
+    the rank of their scores, and in part by how long they have not been played.
 
     Args:
         problem: the problem.
@@ -183,7 +189,7 @@ class ReplayedLevels(RandomLevels):
             self._replayed = random.choice(len(self.levels), self.lanes, replace=False, p=chances)
             self.trains = True
             return self.levels[self._replayed]
-        self.trains = not self.config.robust
+        self.trains = self.config.fresh == "learn"
         return super().propose(number)
 
     def chances(self, number: int) -> NDArray[np.float64]:
@@ -197,11 +203,9 @@ class ReplayedLevels(RandomLevels):
         mixed = (1 - share) * weights / weights.sum() + share * stale / stale.sum()
         return mixed / mixed.sum()
 
-    def tell(
-        self, number: int, levels: NDArray[np.uint8], games: Games, advantages: NDArray[np.float32], rate: float
-    ) -> dict[str, float]:
+    def tell(self, number: int, levels: NDArray[np.uint8], games: Games, learner: PlayerLearner) -> dict[str, float]:
         """Scores the levels; fresh ones are kept if they score more than what they displace."""
-        scores = np.maximum(advantages, 0).mean(axis=0).astype(np.float64)
+        scores = self.judge(games, learner)
         if self._replayed is not None:
             self.scores[self._replayed], self.played[self._replayed] = scores, number
         else:
@@ -215,6 +219,14 @@ class ReplayedLevels(RandomLevels):
             "kept": len(self.levels),
             "score": float(self.scores.mean()),
         }
+
+    def judge(self, games: Games, learner: PlayerLearner) -> NDArray[np.float64]:
+        """Returns the score of each lane's level, float64 (lanes,)."""
+        if self.config.score == "value-loss":
+            return np.maximum(learner.advantages, 0).mean(axis=0).astype(np.float64)
+        best = np.zeros(self.lanes)
+        np.maximum.at(best, games.lane, games.returns)
+        return np.maximum(best - learner.values, 0).mean(axis=0)
 
     def state(self) -> dict[str, Any]:
         """Returns the kept levels."""
@@ -350,8 +362,8 @@ class _Nothing(BaseCallback):
 class PairedLevels(Curriculum):
     """PAIRED: an adversary designs levels for the regret of the learner against a second one (Dennis 2020).
 
-    The regret of a level is the antagonist's best return on it less the learner's (the protagonist's) mean return. A
-    level that cannot be won, or that both win, earns nothing.
+    The regret of a level is the antagonist's best discounted return on it less the learner's (the protagonist's) mean
+    one. A level that cannot be won, or that both win alike, earns nothing.
 
     Args:
         problem: the problem.
@@ -401,20 +413,19 @@ class PairedLevels(Curriculum):
             levels[~self._own] = self._spare.propose(number)[~self._own]
         return levels
 
-    def tell(
-        self, number: int, levels: NDArray[np.uint8], games: Games, advantages: NDArray[np.float32], rate: float
-    ) -> dict[str, float]:
+    def tell(self, number: int, levels: NDArray[np.uint8], games: Games, learner: PlayerLearner) -> dict[str, float]:
         """Lets the antagonist play and learn, and pays the adversary the regret."""
         antagonist = self.antagonist
-        antagonist.rate = rate
+        antagonist.rate = learner.rate
         antagonist.env.set_levels(levels, one_a_lane=True)
         antagonist.set_seed(int(self.random(number).integers(_SEEDS)) + 1)
         theirs = antagonist.rollout()
         antagonist.update()
+        gamma = learner.ppo.gamma
         best = np.full(self.lanes, -np.inf)
-        np.maximum.at(best, theirs.lane, theirs.returns)
-        regrets = np.where(np.isfinite(best), best, 0) - lane_means(games.lane, games.returns, self.lanes)
-        self.adversary.learn(np.where(self._own, regrets, 0), rate)
+        np.maximum.at(best, theirs.lane, theirs.discounted(gamma))
+        regrets = np.where(np.isfinite(best), best, 0) - lane_means(games.lane, games.discounted(gamma), self.lanes)
+        self.adversary.learn(np.where(self._own, regrets, 0), learner.rate)
         self._shown, self._regrets = levels, regrets
         return {"regret": float(regrets.mean()), "antagonist": float(theirs.won.mean()) if len(theirs.won) else 0.0}
 

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from stable_baselines3 import PPO
-from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -245,6 +244,10 @@ class Games:
         """1 won, -1 lost, else 0, float64 (k,)."""
         return self.won.astype(np.float64) - self.lost
 
+    def discounted(self, gamma: float) -> NDArray[np.float64]:
+        """Returns what each game was worth at its start, float64 (k,): less where it took long to win."""
+        return self.returns * gamma ** (self.length - 1)
+
 
 class PlayerLearner:
     """A player that learns, one rollout and one update at a time; whoever calls says on which levels.
@@ -331,9 +334,9 @@ class PlayerLearner:
         return self.algorithm.rollout_buffer.advantages.reshape(self.ppo.rollout, self.ppo.lanes)
 
     @property
-    def buffer(self) -> RolloutBuffer:
-        """The last rollout."""
-        return self.algorithm.rollout_buffer
+    def values(self) -> NDArray[np.float32]:
+        """What the learner took each state of the last rollout to be worth, float32 (steps, lanes)."""
+        return self.algorithm.rollout_buffer.values.reshape(self.ppo.rollout, self.ppo.lanes)
 
     def update(self) -> dict[str, float]:
         """Learns from the last rollout, and returns the learner's own figures."""
