@@ -1,6 +1,6 @@
 """Compares the methods of unsupervised environment design: one learner, the same steps, several seeds.
 
-    python -m benchmarks.ued --problem maze --steps 400000 --seeds 0 1
+    python -m benchmarks.ued --problem maze --steps 300000 --seeds 0 1
 
 Runs that are finished in the folder are not run again, and those that were interrupted go on.
 """
@@ -36,7 +36,7 @@ class Options:
     shape: tuple[int, ...] | None = None
     methods: tuple[ued.Method, ...] = ("random", "plr", "paired")
     seeds: tuple[int, ...] = (0, 1)
-    steps: int = 400_000
+    steps: int = 300_000
     out: Path = Path("runs") / "ued-benchmark"
 
 

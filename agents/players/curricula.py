@@ -129,7 +129,7 @@ class ReplayConfig:
             replayed ones (robust replay, Jiang 2021b).
     """
 
-    score: Literal["value-loss", "max-return"] = "max-return"
+    score: Literal["value-loss", "max-return"] = "value-loss"
     capacity: int = 1000
     replay: float = 0.5
     temperature: float = 0.3
