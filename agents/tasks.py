@@ -74,6 +74,7 @@ class Task:
                 from generators.latents import latent_decoder  # noqa: PLC0415
 
                 options["decoder"] = latent_decoder(generator)
+                options.setdefault("shape", generator.spec.shape)
         return DesignVectorEnv(num_envs=num_envs, autoreset_mode=autoreset_mode, **options)
 
     def _sequence_options(self, generator: Generator) -> dict[str, Any]:

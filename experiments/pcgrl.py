@@ -1,7 +1,7 @@
 """Train a level designer by reinforcement learning, judge it, and leave what it made.
 
-Trains PPO (Stable-Baselines3) on the batched level-design environment, then compares the designer with a random
-designer and a greedy hill climber on new start levels under the same change budget.
+Trains PPO (by Stable-Baselines3 or RLlib) on the batched level-design environment, then compares the designer with a
+random designer and a greedy hill climber on new start levels under the same change budget.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agents.engines import Engine, make_trainer
+from agents.engines import make_trainer
 from agents.networks import NetworkConfig
 from agents.presets import preset
 from agents.rewards import RewardConfig
@@ -28,6 +28,7 @@ from envs.level_io import write_levels
 from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from experiments import reports
+from experiments.engine_options import EngineOptions
 from experiments.evaluate import EVALUATION_SEED, check_levels, judge
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
 
@@ -39,7 +40,7 @@ MOST_STEPS = 20_000
 
 
 @dataclass
-class Options:
+class Options(EngineOptions):
     """Train a level designer by reinforcement learning, judge it, and leave what it made in a run folder.
 
     Attributes:
@@ -72,7 +73,6 @@ class Options:
         ppo: how to train. None of it need be given: each representation has its own measured settings.
         network: the network's shape, likewise.
         reward: what the learner is paid, likewise.
-        engine: what runs PPO: sb3, in this process.
     """
 
     problem: str = "binary"
@@ -96,7 +96,6 @@ class Options:
     ppo: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
     reward: dict[str, str] = field(default_factory=dict)
-    engine: Engine = "sb3"
 
 
 def longest_episode(options: Options, shape: Sequence[int] | None) -> int:
@@ -208,15 +207,21 @@ def prepare(options: Options) -> tuple[Trainer, Path]:
             "another --name or --seed."
         )
     task = Task(environment, network, reward)
-    trainer = make_trainer(options.engine, task, ppo, folder, seed=options.seed, device=options.device)
-    if options.resume:
-        if (folder / CHECKPOINT_FILE).exists():
-            check_same_environment(folder, environment)
-        trainer.resume()
-    elif begun:
-        # Only now that every option is known to be usable.
-        (folder / CHECKPOINT_FILE).unlink()
-        shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+    trainer = make_trainer(
+        options.engine, task, ppo, folder, seed=options.seed, device=options.device, cluster=options.cluster
+    )
+    try:
+        if options.resume:
+            if (folder / CHECKPOINT_FILE).exists():
+                check_same_environment(folder, environment)
+            trainer.resume()
+        elif begun:
+            # Only now that every option is known to be usable.
+            (folder / CHECKPOINT_FILE).unlink()
+            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+    except BaseException:
+        trainer.close()
+        raise
     facts: dict[str, Any] = {"environment": environment}
     facts |= {
         "ppo": dataclasses.asdict(ppo),
@@ -230,13 +235,16 @@ def prepare(options: Options) -> tuple[Trainer, Path]:
 def train(options: Options) -> None:
     """Runs the experiment."""
     trainer, folder = prepare(options)
-    print(f"Training a {options.representation} designer for {options.problem}: {folder}")
-    progress = learn(trainer)
-    print(
-        f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
-        f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
-    )
-    leave_results(trainer, progress, folder, options)
+    try:
+        print(f"Training a {options.representation} designer for {options.problem}: {folder}")
+        progress = learn(trainer)
+        print(
+            f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
+            f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
+        )
+        leave_results(trainer, progress, folder, options)
+    finally:
+        trainer.close()
 
 
 def leave_results(trainer: Trainer, progress: Progress, folder: Path, options: Options) -> None:

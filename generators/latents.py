@@ -8,7 +8,7 @@ What comes out is a `envs.latents.LatentDecoder`, which the representation `late
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +31,35 @@ BATCH = 32
 #: How many numbers place a code among the codes, where a level is a grid of codes.
 CODE_AXES = 4
 
-#: From latents, float32 (n, k), and fixed tiles, int16 (n, *shape) or None, to levels, uint8 (n, *shape).
-Decode = Callable[[NDArray[np.float32], NDArray[np.int16] | None], NDArray[np.uint8]]
 
-
-class GeneratorDecoder:
+class GeneratorDecoder(ABC):
     """A generator's decoder; a `envs.latents.LatentDecoder`.
 
     Attributes:
         generator: the generator.
-        latents: how many numbers a point has.
     """
 
-    def __init__(self, generator: Generator, latents: int, decode: Decode) -> None:
+    def __init__(self, generator: Any) -> None:
         self.generator = generator
-        self.latents = latents
-        self._decode = decode
+
+    @property
+    @abstractmethod
+    def latents(self) -> int:
+        """How many numbers a point has."""
+
+    @abstractmethod
+    def decode_batch(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
+        """Returns BATCH levels; see `decode`."""
 
     @property
     def problem(self) -> str:
         """The name of the problem that the levels are of."""
-        return self.generator.spec.problem
+        return str(self.generator.spec.problem)
 
     @property
     def shape(self) -> Shape:
         """The shape of the levels."""
-        return self.generator.spec.shape
+        return tuple(self.generator.spec.shape)
 
     def decode(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None = None) -> NDArray[np.uint8]:
         """Returns the likeliest level of each point: the same for the same point, whatever points come with it.
@@ -85,63 +88,61 @@ class GeneratorDecoder:
             if fixed is not None:
                 held = np.full((BATCH, *self.shape), -1, np.int16)
                 held[:count] = fixed[first : first + count]
-            found[first : first + count] = self._decode(points, held)[:count]
+            found[first : first + count] = self.decode_batch(points, held)[:count]
         return found
 
 
-def latent_decoder(source: Generator | Path | str) -> GeneratorDecoder:
-    """Returns a fitted generator's decoder of latents, whose prior is standard normal. Nothing is asked of the levels.
+class VaeDecoder(GeneratorDecoder):
+    """The decoder of a variational autoencoder."""
 
-    A variational autoencoder's latents are its own (vae); those of generators trained against a critic are the normal
-    numbers that a level is made from (gan, and stylegan, where it is z, not the style w). A vector-quantised
-    autoencoder's (vqvae) are four numbers for each code of the level: its place along the principal axes of the codes
-    in use, in standard deviations; the nearest code is taken. Count rules are kept, as in sampling.
+    @property
+    def latents(self) -> int:
+        """How many numbers a level is encoded as."""
+        return int(self.generator.config.latents)
 
-    Args:
-        source: a generator, or the folder of a saved one or of its run.
-
-    Raises:
-        UserError: the folder cannot be used, or the generator has no latents.
-    """
-    generator = source if isinstance(source, Generator) else load_generator(source)
-    for kind, make in _MAKERS.items():
-        if isinstance(generator, kind):
-            return make(generator)
-    supported = [name for name, family in all_families().items() if issubclass(family, tuple(_MAKERS))]
-    raise UserError(
-        f"{generator.title} ({generator.name}) has no latents that can be decoded; train one of {', '.join(supported)}."
-    )
-
-
-def _of_vae(generator: Any) -> GeneratorDecoder:
-    def decode(points: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
-        levels: NDArray[np.uint8] = generator.decode(points, fixed_tiles=fixed)
+    def decode_batch(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
+        """Returns levels; see `decode`."""
+        levels: NDArray[np.uint8] = self.generator.decode(latents, fixed_tiles=fixed)
         return levels
 
-    return GeneratorDecoder(generator, generator.config.latents, decode)
 
+class AdversarialDecoder(GeneratorDecoder):
+    """The generator of an adversarial pair."""
 
-def _of_adversarial(generator: Any) -> GeneratorDecoder:
-    def decode(points: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
-        levels: NDArray[np.uint8] = generator.from_latents(points, fixed_tiles=fixed)
+    @property
+    def latents(self) -> int:
+        """How many normal numbers a level is made from."""
+        return int(self.generator.config.latent_size)
+
+    def decode_batch(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
+        """Returns levels; see `decode`."""
+        levels: NDArray[np.uint8] = self.generator.from_latents(latents, fixed_tiles=fixed)
         return levels
 
-    return GeneratorDecoder(generator, generator.config.latent_size, decode)
 
+class CodeDecoder(GeneratorDecoder):
+    """The decoder of a vector-quantised autoencoder; each code of a level has numbers of its own that choose it."""
 
-def _of_vqvae(generator: Any) -> GeneratorDecoder:
-    axes = min(CODE_AXES, generator.config.code_size)
-    codebook = generator.network.autoencoder.codebook
-    mean, directions = principal_axes(codebook.vectors.cpu().numpy(), codebook.uses.cpu().numpy(), axes)
+    def __init__(self, generator: Any) -> None:
+        super().__init__(generator)
+        self.axes = min(CODE_AXES, generator.config.code_size)
+        codebook = generator.network.autoencoder.codebook
+        vectors, uses = (part.cpu().numpy() for part in (codebook.vectors, codebook.uses))
+        self._mean, self._directions = principal_axes(vectors, uses, self.axes)
 
-    def decode(points: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
-        wanted = mean + points.reshape(-1, axes) @ directions
+    @property
+    def latents(self) -> int:
+        """How many numbers choose the codes of a level."""
+        return math.prod(self.generator.code_shape) * self.axes
+
+    def decode_batch(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
+        """Returns levels; see `decode`."""
+        wanted = torch.from_numpy(self._mean + latents.reshape(-1, self.axes) @ self._directions)
         with torch.no_grad():
-            codes = codebook.nearest(torch.from_numpy(wanted).to(generator.device)).cpu().numpy()
-        levels: NDArray[np.uint8] = generator.decode(codes.reshape(-1, *generator.code_shape), fixed_tiles=fixed)
+            codes = self.generator.network.autoencoder.codebook.nearest(wanted.to(self.generator.device))
+        grid = codes.cpu().numpy().reshape(-1, *self.generator.code_shape)
+        levels: NDArray[np.uint8] = self.generator.decode(grid, fixed_tiles=fixed)
         return levels
-
-    return GeneratorDecoder(generator, math.prod(generator.code_shape) * axes, decode)
 
 
 def principal_axes(
@@ -167,9 +168,33 @@ def principal_axes(
     return mean.astype(np.float32), (axes * lengths[:, None]).astype(np.float32)
 
 
-#: How decoders are made, by what kind of generator it is.
-_MAKERS: dict[type, Callable[[Any], GeneratorDecoder]] = {
-    VariationalAutoencoder: _of_vae,
-    AdversarialGenerator: _of_adversarial,
-    VectorQuantisedAutoencoder: _of_vqvae,
+#: The decoders of the kinds of generators that have one.
+DECODERS: dict[type, type[GeneratorDecoder]] = {
+    VariationalAutoencoder: VaeDecoder,
+    AdversarialGenerator: AdversarialDecoder,
+    VectorQuantisedAutoencoder: CodeDecoder,
 }
+
+
+def latent_decoder(source: Generator | Path | str) -> GeneratorDecoder:
+    """Returns a fitted generator's decoder of latents, whose prior is standard normal. Nothing is asked of the levels.
+
+    A variational autoencoder's latents are its own (vae); those of generators trained against a critic are the normal
+    numbers that a level is made from (gan, and stylegan, where it is z, not the style w). A vector-quantised
+    autoencoder's (vqvae) are four numbers for each code of the level: its place along the principal axes of the codes
+    in use, in standard deviations; the nearest code is taken. Count rules are kept, as in sampling.
+
+    Args:
+        source: a generator, or the folder of a saved one or of its run.
+
+    Raises:
+        UserError: the folder cannot be used, or the generator has no latents.
+    """
+    generator = source if isinstance(source, Generator) else load_generator(source)
+    for kind, decoder in DECODERS.items():
+        if isinstance(generator, kind):
+            return decoder(generator)
+    supported = [name for name, family in all_families().items() if issubclass(family, tuple(DECODERS))]
+    raise UserError(
+        f"{generator.title} ({generator.name}) has no latents that can be decoded; train one of {', '.join(supported)}."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import gymnasium
 import numpy as np
@@ -354,6 +355,7 @@ def test_generators_decode_latents(fitted, name, tmp_path):
     np.testing.assert_array_equal(decoder.decode(points[::-1])[::-1], levels)
     for count in (1, 7):
         np.testing.assert_array_equal(decoder.decode(points[:count]), levels[:count])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(decoder)).decode(points), levels)
     fixed = np.full(levels.shape, -1, np.int16)
     fixed[:, 0, 0], fixed[3:, 2, 2] = 4, 3
     around = decoder.decode(points, fixed)

@@ -108,7 +108,7 @@ class TestWatch:
         press(app, "p")
         assert np.array_equal(wait(app).level, level)
 
-    @pytest.mark.parametrize("representation", ["narrow", "turtle", "wide", "cellular"])
+    @pytest.mark.parametrize("representation", ["narrow", "turtle", "wide", "cellular", "sequence"])
     def test_a_trained_designer(self, tmp_path, representation):
         save_designer(tmp_path / f"zelda-{representation}", representation=representation)
         save_designer(tmp_path / "binary-narrow", "binary", "narrow")
