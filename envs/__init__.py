@@ -81,7 +81,12 @@ def _register() -> None:
             )
     for play_id in play_environment_ids():
         name = play_id.removeprefix("tilewright/play-").removesuffix("-v0")
-        _gymnasium.register(id=play_id, entry_point="envs.play_env:PlayEnv", kwargs={"problem": name})
+        _gymnasium.register(
+            id=play_id,
+            entry_point="envs.play_env:PlayEnv",
+            vector_entry_point="envs.play_vector_env:PlayVectorEnv",
+            kwargs={"problem": name},
+        )
 
 
 _register()

@@ -45,6 +45,9 @@ from generators.suite import GENERATOR_FOLDER
 #: The default training time.
 MINUTES = 10.0
 
+#: Of levels of several segments so many are compared with.
+WIDE_LEVELS = 1000
+
 #: Levels are judged on seeds from here on, which no training draws.
 _JUDGED_SEED = 1_000_000
 
@@ -77,11 +80,13 @@ class Options(EngineOptions):
         overwrite: begin anew in a run folder that holds a run already.
         controls: metrics whose targets are drawn for each level and told to what designs it.
         frozen_share: the chance of each tile to be frozen, as levels of the corpus have it.
+        shape: for the latent representation, the shape of levels that are written segment by segment, as high as the
+            generator's and wider; by default the generator's.
         corpus: what counts as known, and what levels are compared with: constructed, or vglc PATH, boxoban PATH, folder
             PATH; by default what the generator was trained on.
         samples: how many levels are judged, before and after.
         ppo: how to train, as names and values. None of it need be given.
-        reward: what is paid, likewise: goal, bonus, novelty, reach, memory, kl, kl_target, scale.
+        reward: what is paid, likewise: goal, bonus, novelty, reach, memory, regret, errors, kl, kl_target, scale.
         network: the shape of a latent designer's network, likewise.
         environment: further options of the environment, likewise: steps and step_size of the latent representation.
     """
@@ -98,6 +103,7 @@ class Options(EngineOptions):
     overwrite: bool = False
     controls: tuple[str, ...] = ()
     frozen_share: float = 0.0
+    shape: tuple[int, ...] | None = None
     corpus: tuple[str, ...] = ()
     samples: int = 1000
     ppo: dict[str, str] = field(default_factory=dict)
@@ -133,6 +139,10 @@ def environment_options(options: Options, generator: Generator, kind: str) -> di
         chosen["controls"] = list(options.controls)
     if options.frozen_share:
         chosen["frozen_share"] = options.frozen_share
+    if options.shape is not None:
+        if kind == "sequence":
+            raise UserError("--shape is for levels of several segments, in the latent representation: leave it out.")
+        chosen["shape"] = list(options.shape)
     for name, text in options.environment.items():
         try:
             chosen[name] = json.loads(text)
@@ -148,13 +158,20 @@ def find_corpus(options: Options, generator: Generator) -> Corpus:
         UserError: they cannot be had.
     """
     problem = generator.spec.task()
+    record = generator.facts.get("corpus")
     if options.corpus:
-        corpus = read_corpus(problem.name, corpus_options(options.corpus))
-    elif "corpus" in generator.facts:
-        corpus = open_corpus(problem, generator.facts["corpus"])
-    else:
+        size = {} if options.shape is None else {"levels": WIDE_LEVELS, "shape": options.shape}
+        corpus = read_corpus(problem.name, corpus_options(options.corpus, **size))
+    elif not isinstance(record, dict):
         raise UserError(f"{options.generator} does not say what it was trained on: give --corpus.")
-    generator.check_corpus(corpus)
+    elif options.shape is None:
+        corpus = open_corpus(problem, record)
+    else:
+        words = tuple(str(record[key]) for key in ("kind", "path") if record.get(key))
+        corpus = read_corpus(problem.name, corpus_options(words, levels=WIDE_LEVELS, shape=options.shape))
+    wanted = options.shape or generator.spec.shape
+    if corpus.shape != tuple(wanted):
+        raise UserError(f"The corpus has levels of {corpus.shape}; those that are made are of {tuple(wanted)}.")
     return corpus
 
 
@@ -326,6 +343,8 @@ def compose(run: Run, table: str, pictures: list[Path], facts: dict[str, Any]) -
     paid = f"{reward.bonus:g} for a level that is {reward.goal.replace('_', ' ')}"
     if reward.novelty:
         paid += f", up to {reward.novelty:g} for novelty"
+    if reward.regret:
+        paid += f", up to {reward.regret:g} for difficulty"
     if reward.scale:
         paid += f", {reward.scale:g} times the environment's own reward"
     if _writes(run.trainer) and reward.kl:
