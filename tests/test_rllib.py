@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.designer import PolicyDesigner
 from agents.engines import Cluster, make_trainer
 from agents.networks import NetworkConfig
 from agents.rewards import RewardConfig
@@ -20,6 +22,7 @@ from agents.tasks import Task
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, PPOConfig, TrainingStoppedError
 from envs import UserError
 from envs.records import read_metrics
+from experiments.run import main
 from generators.corpus import CorpusOptions, load_corpus
 from generators.generator import FitOptions
 from generators.packing import PackedGenerator
@@ -257,6 +260,26 @@ def test_a_damaged_checkpoint_is_refused(trainers, tmp_path):
         with pytest.raises(UserError, match="damaged or of another network"):
             trainer.resume()
         assert (tmp_path / CHECKPOINT_FILE).read_bytes() == damage
+
+
+def test_the_command_line_leaves_the_same_run(tmp_path, capsys):
+    from experiments import pcgrl
+
+    arguments = ["--problem", "binary", "--representation", "narrow", "--shape", "4", "5", "--out", str(tmp_path)]
+    arguments += ["--ppo", "lanes", "6", "rollout", "16", "batch", "32", "--network", "channels", "4", "width", "16"]
+    arguments += ["--evaluation-levels", "3"]
+    for engine, steps in (("rllib", 200), ("sb3", 400), ("rllib", 600)):
+        onward = [] if steps == 200 else ["--resume"]
+        main(pcgrl.Options, pcgrl.train, [*arguments, "--steps", str(steps), "--engine", engine, *onward])
+    folder = tmp_path / "pcgrl" / "binary-narrow-seed0"
+    record = json.loads((folder / "config.json").read_text())
+    assert record["options"]["engine"] == "rllib"
+    assert record["versions"]["ray"] == ray.__version__
+    left = {path.name for path in folder.iterdir()}
+    assert {"designer", "curves.png", "levels.png", "design.gif", "evaluation.md", "levels.txt", "tensorboard"} <= left
+    assert table(folder)["steps"][-1] >= 600
+    assert len(PolicyDesigner.from_pretrained(folder / "designer").design(count=2, seed=0).levels) == 2
+    assert "3 new start levels" in capsys.readouterr().out
 
 
 # Runners and learners.
