@@ -343,8 +343,29 @@ def test_several_learners_stay_one(trainers, tmp_path):
     assert torch.equal(moments(again), averaged)
 
 
+@pytest.mark.slow
+def test_a_learner_that_dies_stops_the_training(trainers, tmp_path):
+    trainer = trainers(tmp_path, cluster=Cluster(num_learners=2), steps=10**9, minutes=2)
+
+    def report(progress, share, means):
+        if progress.updates == 2:
+            os.kill(trainer.algorithm.on_learners(process_of)[1], signal.SIGKILL)
+
+    with pytest.raises(TrainingStoppedError, match="RLlib failed") as stopped:
+        trainer.learn(report)
+    assert str(tmp_path / CHECKPOINT_FILE) in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+    again = trainers(tmp_path)
+    again.resume()
+    assert again.progress.updates == 2
+
+
+def process_of(worker):
+    return os.getpid()
+
+
 def processes(trainer):
-    return trainer.algorithm.env_runner_group.foreach_env_runner(lambda runner: os.getpid(), local_env_runner=False)
+    return trainer.algorithm.env_runner_group.foreach_env_runner(process_of, local_env_runner=False)
 
 
 @pytest.mark.slow
@@ -423,7 +444,8 @@ def test_rllibs_own_runner_and_learner_can_train_the_module(tmp_path):
         ("rllib", Cluster(address=""), {}, ["address", "HOST:PORT"]),
         ("rllib", Cluster(num_env_runners=7), {}, ["7 runners", "6 lanes"]),
         ("rllib", Cluster(num_learners=2), {"batch": 3}, ["2 learners", "batch of 3"]),
-        ("rllib", Cluster(num_env_runners=999), {"lanes": 999}, ["999 environment runners", "processors"]),
+        ("rllib", Cluster(num_env_runners=9999), {"lanes": 9999}, ["9999 environment runners", "processors"]),
+        ("rllib", Cluster("auto", 999), {"lanes": 999}, ["999 environment runners", "processors", "free"]),
         ("rllib", Cluster(num_learners=1, num_gpus_per_learner=9), {}, ["GPUs", "9"]),
     ],
 )
