@@ -20,6 +20,10 @@ from agents.tasks import Task
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, PPOConfig, TrainingStoppedError
 from envs import UserError
 from envs.records import read_metrics
+from generators.corpus import CorpusOptions, load_corpus
+from generators.generator import FitOptions
+from generators.packing import PackedGenerator
+from generators.suite import make_generator
 
 torch.set_num_threads(1)
 ray = pytest.importorskip("ray")
@@ -44,10 +48,12 @@ def trainers():
     """Makes trainers, and ends what they keep running."""
     made = []
 
-    def make(folder, engine="rllib", *, seed=0, cluster=None, network=SMALL, environment=None, reward=None, **ppo):
+    def make(
+        folder, engine="rllib", *, seed=0, cluster=None, network=SMALL, environment=None, reward=None, task=None, **ppo
+    ):
         folder.mkdir(exist_ok=True)
         options = {"problem": "binary", "representation": "narrow", "shape": [4, 5], "step_limit": 12}
-        task = Task({**options, **(environment or {})}, network, reward or RewardConfig())
+        task = task or Task({**options, **(environment or {})}, network, reward or RewardConfig())
         made.append(make_trainer(engine, task, dataclasses.replace(PPO, **ppo), folder, seed=seed, cluster=cluster))
         return made[-1]
 
@@ -71,9 +77,9 @@ def watch(trainer):
     sample = trainer.algorithm._sample
 
     def sampled():
-        rollout = sample()
+        seconds, rollout = sample()
         seen.append(rollout)
-        return rollout
+        return seconds, rollout
 
     trainer.algorithm._sample = sampled
     return seen
@@ -152,6 +158,31 @@ def test_every_kind_of_network_learns(trainers, tmp_path, environment, kind):
     assert len(trainer.designer().design(count=2, seed=0).levels) == 2
 
 
+@pytest.mark.parametrize("family", ["tile_lm", "vae"])
+def test_pretrained_generators_learn(trainers, tmp_path, family):
+    """Whole levels by a tile LM, whose price of divergence moves, and real numbers in the latents of a VAE."""
+    corpus = load_corpus("zelda", CorpusOptions(levels=40, shape=(5, 6)))
+    config = {"tile_lm": {"width": 16, "depth": 1, "heads": 2, "radius": 1}, "vae": {"latents": 4, "width": 16}}
+    generator = make_generator(family, corpus, **config[family])
+    generator.fit(corpus, FitOptions(minutes=0, steps=10, batch=16, warm_up=2, patience=0))
+    writes = family == "tile_lm"
+    environment = {"problem": "zelda", "representation": "sequence" if writes else "latent"}
+    reward = RewardConfig(scale=0.0, goal="playable", novelty=0.5, kl=0.05 * writes, kl_target=1e-6 * writes)
+    task = Task(environment, SMALL, reward, corpus.train.levels, PackedGenerator.of(generator))
+    ppo = {"steps": 300, "rollout": 4, "batch": 4}
+    trainer = trainers(tmp_path, task=task, **ppo)
+    before = weights(trainer)
+    trainer.learn()
+    assert not torch.equal(before, weights(trainer))
+    assert trainer.sound()
+    assert ("kl" in table(tmp_path)) == writes
+    assert (trainer.price.weight not in (0, 0.05)) == writes
+    again = trainers(tmp_path, "sb3", task=task, **ppo)
+    again.resume()
+    assert torch.equal(weights(again), weights(trainer))
+    assert again.price.weight == trainer.price.weight
+
+
 def test_weights_that_are_no_numbers_stop_the_training(trainers, tmp_path):
     trainer = trainers(tmp_path)
     update, updates = trainer.algorithm.learner_group.update, []
@@ -211,6 +242,10 @@ def test_the_first_rollouts_after_a_resume_are_by_the_restored_weights(trainers,
         assert_by(fresh, seen[0])
     # Both runners are in it.
     assert seen[0].steps > PPO.lanes // 2 * PPO.rollout
+    # What is wrong with a task is told at once, and not taken for a failing machine.
+    trainer.algorithm.settings = {"colour": 1.0}
+    with pytest.raises(RuntimeError, match="colour"):
+        trainer._iterate()
 
 
 def test_a_damaged_checkpoint_is_refused(trainers, tmp_path):
@@ -269,7 +304,7 @@ def test_several_learners_stay_one(trainers, tmp_path):
 
     from agents.rllib.learner import read_state
 
-    states = [result.get()["policy"] for result in trainer.algorithm.learner_group.foreach_learner(read_state)]
+    states = [state["policy"] for state in trainer.algorithm.on_learners(read_state)]
     assert len(states) == 2
     for name, part in trainer.policy.state_dict().items():
         assert torch.equal(part, states[0][name])
