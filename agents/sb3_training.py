@@ -69,12 +69,14 @@ class SB3Trainer(Trainer):
 
     def state(self) -> dict[str, Any]:
         """Returns the weights and the optimiser's state."""
-        policy = self.algorithm.policy
-        return {"policy": policy.state_dict(), "optimizer": policy.optimizer.state_dict()}
+        return {
+            "policy": self.policy.state_dict(),
+            "optimizer": self.algorithm.policy.optimizer.state_dict(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state` returned."""
-        self.algorithm.policy.load_state_dict(state["policy"])
+        self.policy.load_state_dict(state["policy"])
         self.algorithm.policy.optimizer.load_state_dict(state["optimizer"])
 
     def run(self, books: Books) -> None:

@@ -183,7 +183,8 @@ class Trainer(ABC):
     def state(self) -> dict[str, Any]:
         """Returns what a checkpoint holds besides the progress: tensors and plain data by name.
 
-        "policy" is the policy's state, the same whatever the engine.
+        Whatever the engine, "policy" is the policy's state and "optimizer" that of torch's Adam over the policy's
+        parameters in their order, so that one engine goes on where another stopped.
         """
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """Train a level designer by reinforcement learning, judge it, and leave what it made.
 
-Trains PPO (Stable-Baselines3) on the batched level-design environment, then compares the designer with a random
-designer and a greedy hill climber on new start levels under the same change budget.
+Trains PPO (by Stable-Baselines3 or RLlib) on the batched level-design environment, then compares the designer with a
+random designer and a greedy hill climber on new start levels under the same change budget.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agents.engines import Engine, make_trainer
+from agents.engines import Cluster, Engine, make_trainer
 from agents.networks import NetworkConfig
 from agents.presets import preset
 from agents.rewards import RewardConfig
@@ -71,7 +71,15 @@ class Options:
         ppo: how to train. None of it need be given: each representation has its own measured settings.
         network: the network's shape, likewise.
         reward: what the learner is paid, likewise.
-        engine: what runs PPO: sb3, in this process.
+        engine: what runs PPO: sb3 (Stable-Baselines3), in this process; or rllib, in this process or in many, on one
+            machine or on more.
+        ray_address: for rllib, the Ray cluster to join: auto for the one on this machine, HOST:PORT or
+            ray://HOST:PORT; local begins one that ends with the training.
+        num_env_runners: for rllib, how many processes the lanes are dealt out to; 0 designs in this one.
+        num_learners: for rllib, how many processes learn; 0 learns in this one, on the device.
+        num_gpus_per_learner: for rllib, how many GPUs each learner is given, or a share of one.
+        send_sources: for rllib, send the project's packages to the nodes of the cluster; False where all nodes have the
+            same installation.
     """
 
     problem: str = "binary"
@@ -96,6 +104,18 @@ class Options:
     network: dict[str, str] = field(default_factory=dict)
     reward: dict[str, str] = field(default_factory=dict)
     engine: Engine = "sb3"
+    ray_address: str = "local"
+    num_env_runners: int = 0
+    num_learners: int = 0
+    num_gpus_per_learner: float = 0.0
+    send_sources: bool = True
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where RLlib works."""
+        return Cluster(
+            self.ray_address, self.num_env_runners, self.num_learners, self.num_gpus_per_learner, self.send_sources
+        )
 
 
 def longest_episode(options: Options, shape: Sequence[int] | None) -> int:
@@ -207,15 +227,21 @@ def prepare(options: Options) -> tuple[Trainer, Path]:
             "another --name or --seed."
         )
     task = Task(environment, network, reward)
-    trainer = make_trainer(options.engine, task, ppo, folder, seed=options.seed, device=options.device)
-    if options.resume:
-        if (folder / CHECKPOINT_FILE).exists():
-            check_same_environment(folder, environment)
-        trainer.resume()
-    elif begun:
-        # Only now that every option is known to be usable.
-        (folder / CHECKPOINT_FILE).unlink()
-        shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+    trainer = make_trainer(
+        options.engine, task, ppo, folder, seed=options.seed, device=options.device, cluster=options.cluster
+    )
+    try:
+        if options.resume:
+            if (folder / CHECKPOINT_FILE).exists():
+                check_same_environment(folder, environment)
+            trainer.resume()
+        elif begun:
+            # Only now that every option is known to be usable.
+            (folder / CHECKPOINT_FILE).unlink()
+            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+    except BaseException:
+        trainer.close()
+        raise
     facts: dict[str, Any] = {"environment": environment}
     facts |= {
         "ppo": dataclasses.asdict(ppo),
@@ -229,13 +255,16 @@ def prepare(options: Options) -> tuple[Trainer, Path]:
 def train(options: Options) -> None:
     """Runs the experiment."""
     trainer, folder = prepare(options)
-    print(f"Training a {options.representation} designer for {options.problem}: {folder}")
-    progress = learn(trainer)
-    print(
-        f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
-        f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
-    )
-    leave_results(trainer, progress, folder, options)
+    try:
+        print(f"Training a {options.representation} designer for {options.problem}: {folder}")
+        progress = learn(trainer)
+        print(
+            f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
+            f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
+        )
+        leave_results(trainer, progress, folder, options)
+    finally:
+        trainer.close()
 
 
 def leave_results(trainer: Trainer, progress: Progress, folder: Path, options: Options) -> None:

@@ -1,0 +1,93 @@
+"""Ray, begun on this machine or joined elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from agents.engines import Cluster
+from envs import UserError
+
+#: The packages that are sent to the nodes of a cluster.
+PACKAGES = ("envs", "generators", "agents", "search", "experiments")
+
+#: Rows of a few rollouts are all that the object store holds.
+_STORE = 256 * 2**20
+
+
+def connect(cluster: Cluster) -> bool:
+    """Connects this process with Ray, unless it is connected already.
+
+    Returns:
+        Whether it was this call that connected it.
+
+    Raises:
+        UserError: the cluster cannot be joined, or has too few processors or GPUs.
+    """
+    if ray.is_initialized():
+        return False
+    # Ray tells of every hiccup of a worker; what matters is told by the trainer.
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    if cluster.address == "local":
+        processes = cluster.num_env_runners + cluster.num_learners + 1
+        ray.init(
+            "local",
+            # Runners and learners are as many as were asked for, whatever the machine has.
+            num_cpus=max(processes, os.cpu_count() or 1),
+            object_store_memory=_STORE,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        return True
+    environment = {}
+    if cluster.send_sources:
+        root = Path(__file__).resolve().parents[2]
+        environment = {"py_modules": [str(root / name) for name in PACKAGES], "excludes": ["__pycache__"]}
+    try:
+        ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment or None)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise UserError(
+            f"The Ray cluster at {cluster.address} cannot be joined ({reason[:160]}): begin one by `ray start --head`, "
+            "or leave the address out."
+        ) from error
+    return True
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Throws away what is written to standard error, by Ray's compiled parts too; what is raised is raised."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def check_resources(cluster: Cluster) -> None:
+    """Makes sure that there are enough processors and GPUs, where Ray would wait for them for good.
+
+    Raises:
+        UserError: there are too few.
+    """
+    found = ray.cluster_resources()
+    gpus = cluster.num_learners * cluster.num_gpus_per_learner
+    processors = cluster.num_env_runners + (0 if gpus else cluster.num_learners)
+    for name, needed, there in (("processors", processors, found.get("CPU", 0)), ("GPUs", gpus, found.get("GPU", 0))):
+        if needed > there:
+            raise UserError(
+                f"{cluster.num_env_runners} environment runners and {cluster.num_learners} learners need {needed:g} "
+                f"{name}, and the Ray cluster has {there:g}: choose fewer, or add nodes."
+            )
