@@ -17,13 +17,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from agents.networks import DesignerNetwork, Interface, NetworkRecord
+from agents.networks import DesignerNetwork, NetworkRecord
+from agents.tasks import Task
 from envs import UserError, get_problem
 from envs.files import write_atomically
 from envs.problem import Problem
 from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from generators.devices import check_device
+from generators.packing import PackedGenerator
+from generators.suite import GENERATOR_FOLDER
 
 #: The files of a saved designer.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card.md"
@@ -113,7 +116,7 @@ def draw_starts(problem: Problem, count: int, seed: int, shape: tuple[int, ...] 
 def run_episodes(
     env: DesignVectorEnv,
     act: Callable[[dict[str, NDArray]], NDArray],
-    starts: NDArray[np.uint8],
+    starts: NDArray[np.uint8] | None,
     *,
     seed: int,
     frozen: NDArray[np.bool_] | None = None,
@@ -124,12 +127,12 @@ def run_episodes(
     Args:
         env: as many lanes as there are start levels.
         act: from observations to the environment's actions.
-        starts: uint8 (n, height, width).
+        starts: uint8 (n, height, width); None leaves them to the environment.
         seed: seeds the environment.
         frozen: bool, see `Designer.design`.
         record: keep the first lane's history.
     """
-    options: dict[str, Any] = {"levels": starts}
+    options: dict[str, Any] = {} if starts is None else {"levels": starts}
     if frozen is not None:
         options["frozen"] = frozen
     began = time.perf_counter()
@@ -166,11 +169,12 @@ class PolicyDesigner(Designer):
 
     Args:
         network: the network.
-        env_options: what `DesignVectorEnv` was given in training: problem, representation and options.
+        env_options: what `DesignVectorEnv` was given in training: problem, representation and options; plain data.
         facts: what else the saved configuration says (scores, training), as plain data.
         deterministic: take the most probable option instead of drawing one. A turtle or wide designer that never
             draws can come to a standstill.
         device: where the network runs.
+        generator: what decodes within the environment, where the designer moves through its latents.
     """
 
     def __init__(
@@ -181,9 +185,12 @@ class PolicyDesigner(Designer):
         *,
         deterministic: bool = False,
         device: str = "cpu",
+        generator: PackedGenerator | None = None,
     ) -> None:
         self.network = network.to(device).eval()
         self.env_options = dict(env_options)
+        self.generator = generator
+        self._task = Task(self.env_options, generator=generator)
         self.facts = dict(facts or {})
         self.deterministic = deterministic
         self.device = device
@@ -198,7 +205,7 @@ class PolicyDesigner(Designer):
             num_envs: the number of lanes.
             **changes: options that differ from those of the training.
         """
-        return DesignVectorEnv(num_envs=num_envs, **{**self.env_options, **changes})
+        return self._task.make_env(num_envs, **changes)
 
     def seed(self, seed: int) -> None:
         """Fixes the designer's draws from here on."""
@@ -214,7 +221,25 @@ class PolicyDesigner(Designer):
     @property
     def shape(self) -> tuple[int, ...]:
         """The (height, width) that it was trained on."""
-        return tuple(self.env_options.get("shape") or self.problem.default_shape)
+        return self.make_env().shape
+
+    def design(
+        self,
+        starts: NDArray[np.uint8] | None = None,
+        *,
+        count: int = 1,
+        seed: int = 0,
+        frozen: NDArray[np.bool_] | None = None,
+        record: bool = False,
+    ) -> Designs:
+        """Designs levels; see `Designer.design`.
+
+        A designer that moves through latents starts from levels that its generator decodes, where none are given.
+        """
+        if starts is None and self.generator is not None:
+            self.seed(seed)
+            return run_episodes(self.make_env(count), self.act, None, seed=seed, frozen=frozen, record=record)
+        return super().design(starts, count=count, seed=seed, frozen=frozen, record=record)
 
     def finish(self, starts: NDArray[np.uint8], seed: int, frozen: NDArray[np.bool_] | None, record: bool) -> Designs:
         """Runs one episode of the designer's own environment from each start level."""
@@ -223,7 +248,7 @@ class PolicyDesigner(Designer):
         return run_episodes(env, self.act, starts, seed=seed, frozen=frozen, record=record)
 
     def save_pretrained(self, folder: Path, card: str) -> None:
-        """Saves the designer as a folder: config.json, model.safetensors and card.md.
+        """Saves the designer as a folder: config.json, model.safetensors, card.md and, with one, its generator.
 
         Args:
             folder: made if it does not exist.
@@ -240,6 +265,8 @@ class PolicyDesigner(Designer):
             ) from error
         config = {"kind": "designer", "environment": self.env_options, **self.network.description(), **self.facts}
         weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        if self.generator is not None:
+            self.generator.write(folder / GENERATOR_FOLDER)
         write_atomically(folder / WEIGHTS_FILE, save_tensors(weights))
         write_atomically(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
         write_atomically(folder / CARD_FILE, card.encode())
@@ -258,10 +285,12 @@ class PolicyDesigner(Designer):
                 f"{folder / CONFIG_FILE} does not describe a designer; give the folder of a saved designer."
             )
         check_device(device)
+        decodes = (folder / GENERATOR_FOLDER).exists()
+        generator = PackedGenerator.read(folder / GENERATOR_FOLDER) if decodes else None
         try:
             network = NetworkRecord.parse(config).build()
             environment = config["environment"]
-            fits = Interface.of(DesignVectorEnv(**environment)) == network.interface
+            fits = Task(environment, generator=generator).interface == network.interface
         except UserError as error:
             raise UserError(f"{folder / CONFIG_FILE} cannot be used: {error}") from error
         except (KeyError, TypeError) as error:
@@ -284,4 +313,4 @@ class PolicyDesigner(Designer):
         facts = {
             key: value for key, value in config.items() if key not in ("kind", "environment", "interface", "network")
         }
-        return cls(network, environment, facts, deterministic=deterministic, device=device)
+        return cls(network, environment, facts, deterministic=deterministic, device=device, generator=generator)

@@ -39,6 +39,11 @@ class LevelCollector:
             *self._reward.figures,
         )
 
+    def seed(self, seed: int) -> None:
+        """Fixes all draws from here on."""
+        self._seed = seed
+        self._random.manual_seed(seed)
+
     def collect(self, kl_weight: float = 0.0) -> Rollout:
         """Writes a level in every lane.
 

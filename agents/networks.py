@@ -30,6 +30,9 @@ VECTOR_PARTS = ("metrics", "start_metrics", "budget", "targets", "latent")
 #: The standard deviation of a designer's first draws of real numbers, in the unit of the action space's bound.
 _FIRST_SPREAD = 0.5
 
+#: Real numbers that a designer draws lie between minus this and this; engines ask for bounds that are finite.
+_FAR = 1e6
+
 #: The logit of an option that is not allowed: its probability is 0 in float32, its entropy no NaN.
 _NEVER = -1e9
 
@@ -104,7 +107,7 @@ class ActionCode:
         """Returns the action space in which the policy chooses; real numbers in the unit of their bound."""
         if self.numbers:
             # The environment's bounds are kept by `decode`: clipping here would hide from the learner what was drawn.
-            return spaces.Box(-np.inf, np.inf, (self.numbers,), np.float32)
+            return spaces.Box(-_FAR, _FAR, (self.numbers,), np.float32)
         if self.joint:
             return spaces.Discrete(self.options)
         return spaces.MultiDiscrete(np.array(self.sizes))

@@ -57,7 +57,7 @@ def finetuning_preset(representation: str) -> Preset:
         # end, and its length is bounded: nothing is discounted.
         return Preset(
             PPOConfig(
-                lanes=128, batch=32, epochs=2, learning_rate=3e-4, gamma=1.0, gae_lambda=0.98, entropy=0.0, rollout=1
+                lanes=128, batch=32, epochs=2, learning_rate=5e-4, gamma=1.0, gae_lambda=0.98, entropy=0.0, rollout=1
             ),
             reward=RewardConfig(scale=0.0, bonus=1.0, goal="playable", novelty=0.5, kl=0.01),
         )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs import UserError
+from envs.errors import unknown_name
 from envs.problem import Problem
 from generators.judging.playability import play_levels
+
+#: What a bonus is paid for.
+Goal = Literal["success", "strict_success", "playable"]
 
 
 class LevelTerm(Protocol):
@@ -42,7 +46,7 @@ class RewardConfig:
 
     scale: float = 0.05
     bonus: float = 2.0
-    goal: Literal["success", "strict_success", "playable"] = "success"
+    goal: Goal = "success"
     novelty: float = 0.0
     reach: float = 0.1
     memory: int = 2000
@@ -51,6 +55,8 @@ class RewardConfig:
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
+        if self.goal not in get_args(Goal):
+            raise unknown_name("goal", self.goal, get_args(Goal))
         for name, value in asdict(self).items():
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
                 raise UserError(f"{name} must be a finite number of at least 0; got {value}.")

@@ -89,6 +89,12 @@ class LevelPPO(PPO):
         self.batch_size = batch
         self.rollout_buffer.random = np.random.default_rng(self.seed)
 
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Fixes all draws from here on."""
+        super().set_random_seed(seed)
+        if seed is not None:
+            self._collector.seed(seed)
+
     def collect_rollouts(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """Has a level written in every lane of the collector."""
         callback.on_rollout_start()

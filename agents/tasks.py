@@ -55,13 +55,13 @@ class Task:
         made = ("_unpacked", "interface")
         return {name: value for name, value in self.__dict__.items() if name not in made}
 
-    def make_env(self, num_envs: int, autoreset_mode: str = "NextStep") -> DesignVectorEnv:
-        """Makes the batched environment.
+    def make_env(self, num_envs: int = 1, autoreset_mode: str = "NextStep", **changes: Any) -> DesignVectorEnv:
+        """Makes the batched environment, with some options that differ from those of the task.
 
         A tile LM brings its own order of decisions, and levels begin blank, or, where some of their tiles are to be
         frozen, as one of `known`. Other generators decode within the environment.
         """
-        options = dict(self.environment)
+        options = {**self.environment, **changes}
         generator = self._unpacked
         if generator is not None:
             if options.get("problem") != generator.spec.problem:
@@ -74,6 +74,7 @@ class Task:
                 from generators.latents import latent_decoder  # noqa: PLC0415
 
                 options["decoder"] = latent_decoder(generator)
+                options.setdefault("shape", generator.spec.shape)
         return DesignVectorEnv(num_envs=num_envs, autoreset_mode=autoreset_mode, **options)
 
     def _sequence_options(self, generator: Generator) -> dict[str, Any]:

@@ -282,7 +282,8 @@ class Trainer(ABC):
         policy = self.policy
         if not isinstance(policy, DesignerNetwork):
             raise TypeError(f"A {type(policy).__name__} is no designer.")
-        return PolicyDesigner(policy, self.task.environment, facts, device=self.device)
+        environment, generator = self.task.environment, self.task.generator
+        return PolicyDesigner(policy, environment, facts, device=self.device, generator=generator)
 
 
 class Books:

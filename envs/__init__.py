@@ -7,6 +7,7 @@ Gymnasium.
 import gymnasium as _gymnasium
 
 from envs.errors import UserError
+from envs.latents import LatentDecoder
 from envs.problem import Example, Metric, Problem, Tile
 from envs.representation import Canvas, Representation
 from envs.rules import Actor, Rules, Solution
@@ -27,6 +28,7 @@ __all__ = [
     "Actor",
     "Canvas",
     "Example",
+    "LatentDecoder",
     "Metric",
     "Problem",
     "Representation",
@@ -49,12 +51,17 @@ __all__ = [
 ]
 
 
-def environment_ids() -> list[str]:
-    """Returns the id of every level-design environment."""
+def environment_ids(*, needy: bool = False) -> list[str]:
+    """Returns the id of every level-design environment that can be made without options.
+
+    Args:
+        needy: also those whose representation needs an option that has no default (`Representation.needs`).
+    """
     return [
         f"tilewright/{problem}-{representation}-v0"
         for problem in all_problems()
-        for representation in all_representations()
+        for representation, design in all_representations().items()
+        if needy or not design.needs
     ]
 
 
@@ -74,7 +81,12 @@ def _register() -> None:
             )
     for play_id in play_environment_ids():
         name = play_id.removeprefix("tilewright/play-").removesuffix("-v0")
-        _gymnasium.register(id=play_id, entry_point="envs.play_env:PlayEnv", kwargs={"problem": name})
+        _gymnasium.register(
+            id=play_id,
+            entry_point="envs.play_env:PlayEnv",
+            vector_entry_point="envs.play_vector_env:PlayVectorEnv",
+            kwargs={"problem": name},
+        )
 
 
 _register()

@@ -17,6 +17,7 @@ class Starts:
 
     Attributes:
         same_shape: whether every level has the canvas's full shape.
+        given: whether episodes begin from levels that were given.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Starts:
         self._cells = math.prod(shape)
         self._min_shape = min_shape
         self._levels = levels
+        self.given = levels is not None
         self._frozen_share = frozen_share
         self._ever_frozen = False
         self.same_shape = min_shape == shape

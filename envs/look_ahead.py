@@ -35,8 +35,13 @@ def all_actions(space: ActionSpace, axes: int = 2) -> NDArray[np.int64]:
         axes: how many axes the levels have.
 
     Raises:
-        UserError: the space has more than MOST_OPTIONS actions, or actions of more numbers than a place and a tile.
+        UserError: the space has more than MOST_OPTIONS actions, or actions of more numbers than a place and a tile,
+            or its actions are no choices.
     """
+    if isinstance(space, spaces.Box):
+        raise UserError(
+            "Looking ahead tries every action, and points in a Box cannot be counted: leave look_ahead out."
+        )
     most_numbers = MOST_NUMBERS + axes - 2
     sizes = (int(space.n),) if isinstance(space, spaces.Discrete) else tuple(int(size) for size in space.nvec)
     options = float(np.prod(sizes, dtype=np.float64))

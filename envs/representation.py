@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from envs.problem import Shape
 
 #: Action spaces are flat, as the learners of the field expect.
-ActionSpace = spaces.Discrete | spaces.MultiDiscrete
+ActionSpace = spaces.Discrete | spaces.MultiDiscrete | spaces.Box
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Representation(ABC):
     #: Whether the designer is at one cell at a time, around which the observation is centred.
     has_cursor = True
 
-    #: How many fresh uniform random numbers each lane needs at the start of an episode, and at each step.
+    #: How many fresh uniform random numbers each lane needs at the start of an episode (see `draws`), and at each step.
     draws_at_start = 0
     draws_per_step = 0
 
@@ -84,15 +85,32 @@ class Representation(ABC):
     #: Whether it makes sense to show what each action would improve.
     can_look_ahead = True
 
-    @property
-    def ends(self) -> bool:
-        """Whether its own last action ends an episode, and success does not; see `finished`."""
-        return False
+    #: Whether its own last action ends an episode; see `finished`.
+    ends = False
+
+    #: Whether success may end an episode.
+    heeds_success = True
+
+    #: The options that have no default, without which no environment can be made.
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @property
     def writes_start(self) -> bool:
         """Whether `place` writes tiles."""
         return False
+
+    def check(self, problem: str, shape: Shape, least_shape: Shape) -> None:
+        """Refuses levels that cannot be designed so.
+
+        Args:
+            problem: the problem's name.
+            shape: the shape of levels, or the greatest.
+            least_shape: the smallest.
+
+        Raises:
+            UserError: what is wrong with them, or which option is missing.
+        """
+        return
 
     @abstractmethod
     def action_space(self, shape: Shape, number_of_tiles: int) -> ActionSpace:
@@ -110,21 +128,34 @@ class Representation(ABC):
         """Returns room for what is kept in mind of so many lanes: arrays with a leading lane axis."""
         return {}
 
+    def draws(self, shape: Shape) -> int:
+        """Returns how many fresh uniform random numbers each lane needs at the start of an episode."""
+        return self.draws_at_start
+
     def place(self, canvas: Canvas, lanes: NDArray[np.int64], uniforms: NDArray[np.float64]) -> None:
         """Puts the cursors of the lanes that begin an episode where they belong.
 
         Args:
             canvas: the batch; `cursors` and `notes` are changed, and `levels` where `writes_start`.
             lanes: int64 (k,), the lanes that begin.
-            uniforms: float64 (k, draws_at_start) in [0, 1).
+            uniforms: float64 (k, draws) in [0, 1).
         """
         canvas.cursors[lanes] = 0
+
+    def start(self, canvas: Canvas, lanes: NDArray[np.int64]) -> None:
+        """Writes start levels of its own, after `place`, to lanes that begin with none that was given.
+
+        Args:
+            canvas: the batch; `levels` is changed, frozen or not.
+            lanes: int64 (k,), the lanes that begin.
+        """
+        return
 
     @abstractmethod
     def edit(
         self,
         canvas: Canvas,
-        actions: NDArray[np.int64],
+        actions: NDArray[Any],
         active: NDArray[np.bool_],
         uniforms: NDArray[np.float64],
     ) -> NDArray[np.int64]:
@@ -135,7 +166,7 @@ class Representation(ABC):
 
         Args:
             canvas: the batch; `levels`, `cursors` and `notes` are changed.
-            actions: int64 (n,) for a discrete action space, (n, k) for k numbers an action.
+            actions: int64 (n,) for a discrete action space, (n, k) for k numbers an action; float32 (n, k) for a Box.
             active: bool (n,); lanes that are not active are left alone.
             uniforms: float64 (n, draws_per_step) in [0, 1).
 

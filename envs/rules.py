@@ -137,6 +137,40 @@ class Rules(ABC):
     #: The names of the drawings (see `envs.art`) that `board` refers to; the problem's tiles come first, in order.
     sprites: tuple[str, ...]
 
+    #: What the names of the player's own drawings begin with.
+    hero: str = "player"
+
+    def heroes(self) -> NDArray[np.int64]:
+        """Returns which drawings show the player, int64 (k,), indices into `sprites`."""
+        return np.array([i for i, name in enumerate(self.sprites) if name.startswith(self.hero)], np.int64)
+
+    # Many games of levels of one shape side by side. Here they are played one by one; games that step compiled, or
+    # draw many boards at once, do so.
+
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each, as a new array; see `step`.
+
+        Args:
+            states: int32 (n, length), not changed.
+            actions: int64 (n,), each the number of an action; they are not checked.
+        """
+        after = np.empty_like(states)
+        for i, action in enumerate(actions.tolist()):
+            after[i] = self.step(states[i], action)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return np.array([self.outcome(state) for state in states], np.int64)
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, height, width); see `board`. There must be a game."""
+        return np.stack([self.board(state) for state in states])
+
+    def senses_of(self, states: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Returns what `board` does not show of many games, float32 (n, senses); see `sense`."""
+        return np.array([self.sense(state) for state in states], np.float32).reshape(len(states), self.senses)
+
     def solve(
         self, level: NDArray[np.uint8], budget: int | None = None, stop: NDArray[np.uint8] | None = None
     ) -> Solution:

@@ -90,6 +90,7 @@ class DesignVectorEnv(VectorEnv):
       `observe_frozen`: 1 where the window shows a tile that no action changes.
 
     - `pass`, `allowed`, and a `map` of its own: see `envs.representations.sequence`.
+    - `latent`: see `envs.representations.latent`.
     - `look_ahead`: float32 (options * (number of metrics + 1),), with `look_ahead` only: for every action (see
       `envs.look_ahead.all_actions`) the reward that each metric would bring, and how many tiles would change.
 
@@ -98,7 +99,7 @@ class DesignVectorEnv(VectorEnv):
 
     **End**: `terminated` when the problem's published rule of success holds or the change budget is spent; with
     `controls` or `targets`, when every metric with a finite target is inside its interval or the budget is spent. Where
-    the representation has a last action (sequence), that one alone. `truncated` at the step limit.
+    the representation has a last action (latent, sequence), with that one. `truncated` at the step limit.
 
     **Info**: every metric by its name, float32; `success` (the published rule) and `strict_success` (the rule that
     ends episodes, every metric with a finite target inside its interval, and the level completed by our player),
@@ -136,7 +137,7 @@ class DesignVectorEnv(VectorEnv):
         look_ahead: show what every action would improve; for actions of one to three numbers, and one level shape.
         render_mode: "rgb_array", "human" (a window that shows the first lane) or None.
         tile_size: the side of a drawn tile in pixels.
-        **representation_options: the representation's own options (`order`, `wrap`, `paths`).
+        **representation_options: the representation's own options (`order`, `wrap`, `paths`, `decoder`).
 
     Raises:
         UserError: an option cannot be used.
@@ -190,6 +191,7 @@ class DesignVectorEnv(VectorEnv):
         least_shape = level_shape("min_shape", min_shape, self.problem, self.shape)
         if any(least > most for least, most in zip(least_shape, self.shape, strict=True)):
             raise UserError(f"min_shape {least_shape} must not exceed shape {self.shape} in any direction.")
+        self.representation.check(self.problem.name, self.shape, least_shape)
         self.change_share = self._share_of_changes(change_share)
         frozen_share = share("frozen_share", frozen_share, zero=True)
         self._step_limit = None if step_limit is None else at_least("step_limit", step_limit, 1)
@@ -322,7 +324,7 @@ class DesignVectorEnv(VectorEnv):
             self._starts.same_shape,
             self._play_every,
         )
-        if end_on_success and not self.representation.ends:
+        if end_on_success and self.representation.heeds_success:
             # The targets where the caller gave or controls them, else the published rule.
             self._measures.goal = self._measures.met if self._own_targets else self._measures.success
         # Views of what is copied into every observation and info.
@@ -337,6 +339,7 @@ class DesignVectorEnv(VectorEnv):
         self._active = np.zeros(lanes, np.bool_)
         self._ended = np.zeros(lanes, np.bool_)
         self._uniforms = np.zeros((lanes, self.representation.draws_per_step))
+        self._draws_at_start = self.representation.draws(self.shape)
         self._unchanged = np.zeros(lanes, np.int64)
         if self._look_ahead is not None:
             # What was seen ahead stays true until the lane's level or cursor changes.
@@ -405,8 +408,13 @@ class DesignVectorEnv(VectorEnv):
 
         Returns:
             bool (num_envs, actions), for actions of several numbers (num_envs, sum of their sizes).
+
+        Raises:
+            UserError: actions are points in a Box.
         """
         allowed = self.representation.allowed(self._canvas)
+        if isinstance(self.single_action_space, spaces.Box):
+            raise UserError(f"The actions of {self.representation.name} are points, not choices: there are no masks.")
         return np.ones((self.num_envs, int(self._actions.sizes.sum())), np.bool_) if allowed is None else allowed
 
     # Episodes.
@@ -461,7 +469,7 @@ class DesignVectorEnv(VectorEnv):
         """Applies one action in every lane.
 
         Args:
-            actions: integers of the shape of `action_space`.
+            actions: integers, or floats for a Box, of the shape of `action_space`.
 
         Returns:
             Observations, rewards float64 (num_envs,), terminations and truncations bool (num_envs,), and infos; the
@@ -504,7 +512,9 @@ class DesignVectorEnv(VectorEnv):
             sizes = canvas.shapes[lanes].prod(axis=1)
             self._counters[:, lanes] = np.stack([self._counters_of(int(size)) for size in sizes], axis=1)
         self._targets.set(self._streams, lanes, canvas.shapes, targets or {})
-        self.representation.place(canvas, lanes, self._streams.draw(lanes, self.representation.draws_at_start))
+        self.representation.place(canvas, lanes, self._streams.draw(lanes, self._draws_at_start))
+        if levels is None and not self._starts.given:
+            self.representation.start(canvas, lanes)
 
     def _counters_of(self, size: int) -> NDArray[np.int64]:
         """Returns the counters at the beginning of an episode on so many cells, in the order of `self._counters`."""
@@ -630,14 +640,14 @@ class DesignVectorEnv(VectorEnv):
 
     # What comes in.
 
-    def _check_actions(self, actions: ArrayLike) -> NDArray[np.int64]:
+    def _check_actions(self, actions: ArrayLike) -> NDArray[Any]:
         """Returns valid actions, and readies `_active`, `_uniforms` and `_resting` for their step."""
         if not self._begun:
             raise UserError("Call reset() before the first step().")
         checked = self._actions.check(actions)
         disabled = self.autoreset_mode is AutoresetMode.DISABLED
         self._resting = prepare(
-            checked if checked.ndim == 1 else checked.reshape(-1),
+            self._actions.choices(checked),
             self._actions.sizes,
             self._done,
             disabled,

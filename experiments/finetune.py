@@ -19,7 +19,7 @@ import tyro
 from numpy.typing import NDArray
 
 from agents.designer import PolicyDesigner
-from agents.engines import Engine, make_trainer
+from agents.engines import make_trainer
 from agents.networks import DesignerNetwork, NetworkConfig
 from agents.presets import finetuning_preset
 from agents.rewards import RewardConfig
@@ -30,7 +30,8 @@ from envs import UserError
 from envs.evaluation import bootstrap, percent
 from envs.files import write_atomically
 from envs.level_io import write_levels
-from envs.records import read_config
+from envs.records import read_config, read_metrics
+from experiments.engine_options import EngineOptions
 from experiments.evaluate_generator import random_levels
 from experiments.pcgrl import learn, override
 from experiments.run import CONFIG_FILE, main, make_folder, write_json, write_record
@@ -43,6 +44,9 @@ from generators.suite import GENERATOR_FOLDER
 
 #: The default training time.
 MINUTES = 10.0
+
+#: Of levels of several segments so many are compared with.
+WIDE_LEVELS = 1000
 
 #: Levels are judged on seeds from here on, which no training draws.
 _JUDGED_SEED = 1_000_000
@@ -58,7 +62,7 @@ _COLUMNS = ("playable", "novel", "unique", "all three", "restricted diversity", 
 
 
 @dataclass
-class Options:
+class Options(EngineOptions):
     """Train a pretrained generator further by reinforcement learning, and leave it and what it makes in a run folder.
 
     Attributes:
@@ -76,6 +80,8 @@ class Options:
         overwrite: begin anew in a run folder that holds a run already.
         controls: metrics whose targets are drawn for each level and told to what designs it.
         frozen_share: the chance of each tile to be frozen, as levels of the corpus have it.
+        shape: for the latent representation, the shape of levels that are written segment by segment, as high as the
+            generator's and wider; by default the generator's.
         corpus: what counts as known, and what levels are compared with: constructed, or vglc PATH, boxoban PATH, folder
             PATH; by default what the generator was trained on.
         samples: how many levels are judged, before and after.
@@ -83,7 +89,6 @@ class Options:
         reward: what is paid, likewise: goal, bonus, novelty, reach, memory, kl, kl_target, scale.
         network: the shape of a latent designer's network, likewise.
         environment: further options of the environment, likewise: steps and step_size of the latent representation.
-        engine: what runs PPO: sb3, in this process.
     """
 
     generator: Annotated[Path, tyro.conf.Positional]
@@ -98,13 +103,13 @@ class Options:
     overwrite: bool = False
     controls: tuple[str, ...] = ()
     frozen_share: float = 0.0
+    shape: tuple[int, ...] | None = None
     corpus: tuple[str, ...] = ()
     samples: int = 1000
     ppo: dict[str, str] = field(default_factory=dict)
     reward: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    engine: Engine = "sb3"
 
 
 @dataclass
@@ -134,6 +139,10 @@ def environment_options(options: Options, generator: Generator, kind: str) -> di
         chosen["controls"] = list(options.controls)
     if options.frozen_share:
         chosen["frozen_share"] = options.frozen_share
+    if options.shape is not None:
+        if kind == "sequence":
+            raise UserError("--shape is for levels of several segments, in the latent representation: leave it out.")
+        chosen["shape"] = list(options.shape)
     for name, text in options.environment.items():
         try:
             chosen[name] = json.loads(text)
@@ -149,13 +158,20 @@ def find_corpus(options: Options, generator: Generator) -> Corpus:
         UserError: they cannot be had.
     """
     problem = generator.spec.task()
+    record = generator.facts.get("corpus")
     if options.corpus:
-        corpus = read_corpus(problem.name, corpus_options(options.corpus))
-    elif "corpus" in generator.facts:
-        corpus = open_corpus(problem, generator.facts["corpus"])
-    else:
+        size = {} if options.shape is None else {"levels": WIDE_LEVELS, "shape": options.shape}
+        corpus = read_corpus(problem.name, corpus_options(options.corpus, **size))
+    elif not isinstance(record, dict):
         raise UserError(f"{options.generator} does not say what it was trained on: give --corpus.")
-    generator.check_corpus(corpus)
+    elif options.shape is None:
+        corpus = open_corpus(problem, record)
+    else:
+        words = tuple(str(record[key]) for key in ("kind", "path") if record.get(key))
+        corpus = read_corpus(problem.name, corpus_options(words, levels=WIDE_LEVELS, shape=options.shape))
+    wanted = options.shape or generator.spec.shape
+    if corpus.shape != tuple(wanted):
+        raise UserError(f"The corpus has levels of {corpus.shape}; those that are made are of {tuple(wanted)}.")
     return corpus
 
 
@@ -194,19 +210,25 @@ def prepare(options: Options) -> Run:
             "another --name or --seed."
         )
     task = Task(environment, network, reward, corpus.train.levels, packed)
-    trainer = make_trainer(options.engine, task, ppo, folder, seed=options.seed, device=options.device)
     origin = {"generator": str(options.generator), "corpus": corpus.record()}
-    if options.resume:
-        if (folder / CHECKPOINT_FILE).exists():
-            _check_same(folder, environment, origin["corpus"])
-        trainer.resume()
-    elif begun:
-        # Only now that every option is known to be usable.
-        (folder / CHECKPOINT_FILE).unlink()
-        shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
-    settings: dict[str, Any] = {"ppo": ppo, "reward": reward, "network": network}
-    facts = {name: dataclasses.asdict(setting) for name, setting in settings.items()}
-    write_record(folder, options, environment=environment, **origin, **facts)
+    if options.resume and (folder / CHECKPOINT_FILE).exists():
+        _check_same(folder, environment, origin["corpus"])
+    trainer = make_trainer(
+        options.engine, task, ppo, folder, seed=options.seed, device=options.device, cluster=options.cluster
+    )
+    try:
+        if options.resume:
+            trainer.resume()
+        elif begun:
+            # Only now that every option is known to be usable.
+            (folder / CHECKPOINT_FILE).unlink()
+            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
+        settings: dict[str, Any] = {"ppo": ppo, "reward": reward, "network": network}
+        facts = {name: dataclasses.asdict(setting) for name, setting in settings.items()}
+        write_record(folder, options, environment=environment, **origin, **facts)
+    except BaseException:
+        trainer.close()
+        raise
     return Run(trainer, folder, generator, corpus)
 
 
@@ -252,15 +274,15 @@ def leave_results(run: Run, progress: Progress, options: Options) -> None:
     rows = [judge(yardstick, name, levels, _EXAMINED) for name, levels in named.items()]
     table = describe(rows)
     print(table)
-    write_atomically(folder / f"{_TABLE}.md", (table + "\n").encode())
     write_json(folder / f"{_TABLE}.json", _plain(rows, facts, seed))
     pictures = []
     for row in rows[:2]:
         pictures.append(folder / f"{row.name}.png")
         draw_levels(problem, row.levels[:12], row.play.playable[:12], pictures[-1])
-    if draw_curves(folder / METRICS_FILE, folder / "curves.png"):
+    if draw_curves(folder / METRICS_FILE, folder / "curves.png", "environment steps"):
         pictures.append(folder / "curves.png")
     write_levels(folder / "levels.txt", list(after), problem)
+    write_atomically(folder / f"{_TABLE}.md", compose(run, table, pictures, facts).encode())
     judged = f"\n           python -m experiments.evaluate_generator {folder}" if _writes(run.trainer) else ""
     print(f"""
 Look at    {", ".join(map(str, pictures))}
@@ -313,6 +335,37 @@ def describe(rows: list[Judgement]) -> str:
         cells.append(f"{bootstrap(lengths).mean:.1f}" if len(lengths) else "")
         lines.append(f"| {row.name} ({len(row.levels)}) | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def compose(run: Run, table: str, pictures: list[Path], facts: dict[str, Any]) -> str:
+    """Returns the report of a run in Markdown."""
+    reward = run.trainer.task.reward
+    paid = f"{reward.bonus:g} for a level that is {reward.goal.replace('_', ' ')}"
+    if reward.novelty:
+        paid += f", up to {reward.novelty:g} for novelty"
+    if reward.scale:
+        paid += f", {reward.scale:g} times the environment's own reward"
+    if _writes(run.trainer) and reward.kl:
+        metrics = read_metrics(run.folder / METRICS_FILE)
+        paid += f", less {reward.kl:g} for each nat of divergence from the pretrained model"
+        if reward.kl_target:
+            paid += f" at first, moved towards {reward.kl_target:g} nats a level"
+        paid += f" (which was {metrics['kl'][-1]:.2f} nats a level in the end, {max(metrics['kl']):.2f} at most)"
+    lines = [
+        f"# {run.generator.title} trained further on {run.generator.spec.problem}",
+        "",
+        f"{facts['steps']:,} steps, {facts['episodes']:,} levels, {facts['seconds']:,.0f} s; seed {run.trainer.seed}.",
+        f"Paid: {paid}.",
+        "",
+        table,
+        "",
+        "Shares with 95 % bootstrap intervals over levels. A level is novel that lies as far from every training level",
+        "as the evaluator's threshold asks; restricted diversity is the share of the largest set of playable, novel",
+        "levels that lie as far apart; hamming is the mean share of tiles in which two levels differ.",
+        "",
+        *(f"![{picture.stem}]({picture.name})" for picture in pictures),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _plain(rows: list[Judgement], facts: dict[str, Any], seed: int) -> dict[str, Any]:

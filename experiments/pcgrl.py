@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agents.engines import Cluster, Engine, make_trainer
+from agents.engines import make_trainer
 from agents.networks import NetworkConfig
 from agents.presets import preset
 from agents.rewards import RewardConfig
@@ -28,6 +28,7 @@ from envs.level_io import write_levels
 from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from experiments import reports
+from experiments.engine_options import EngineOptions
 from experiments.evaluate import EVALUATION_SEED, check_levels, judge
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
 
@@ -39,12 +40,13 @@ MOST_STEPS = 20_000
 
 
 @dataclass
-class Options:
+class Options(EngineOptions):
     """Train a level designer by reinforcement learning, judge it, and leave what it made in a run folder.
 
     Attributes:
         problem: what to design; `python -m experiments.catalogue` lists the problems.
-        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti, cellular or sequence.
+        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti, cellular or sequence
+            (latent needs a decoder besides; see `generators.latent_decoder`).
         name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN, the benchmark in
             between.
         seed: fixes weights, start levels and draws.
@@ -71,15 +73,6 @@ class Options:
         ppo: how to train. None of it need be given: each representation has its own measured settings.
         network: the network's shape, likewise.
         reward: what the learner is paid, likewise.
-        engine: what runs PPO: sb3 (Stable-Baselines3), in this process; or rllib, in this process or in many, on one
-            machine or on more.
-        ray_address: for rllib, the Ray cluster to join: auto for the one on this machine, HOST:PORT or
-            ray://HOST:PORT; local begins one that ends with the training.
-        num_env_runners: for rllib, how many processes the lanes are dealt out to; 0 designs in this one.
-        num_learners: for rllib, how many processes learn; 0 learns in this one, on the device.
-        num_gpus_per_learner: for rllib, how many GPUs each learner is given, or a share of one.
-        send_sources: for rllib, send the project's packages to the nodes of the cluster; False where all nodes have the
-            same installation.
     """
 
     problem: str = "binary"
@@ -103,19 +96,6 @@ class Options:
     ppo: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
     reward: dict[str, str] = field(default_factory=dict)
-    engine: Engine = "sb3"
-    ray_address: str = "local"
-    num_env_runners: int = 0
-    num_learners: int = 0
-    num_gpus_per_learner: float = 0.0
-    send_sources: bool = True
-
-    @property
-    def cluster(self) -> Cluster:
-        """Where RLlib works."""
-        return Cluster(
-            self.ray_address, self.num_env_runners, self.num_learners, self.num_gpus_per_learner, self.send_sources
-        )
 
 
 def longest_episode(options: Options, shape: Sequence[int] | None) -> int:

@@ -252,15 +252,21 @@ def draw_levels(problem: Problem, levels: NDArray[np.uint8], playable: NDArray[n
     save_png(picture, contact_sheet(images, min(4, len(images)), captions))
 
 
-def draw_curves(metrics_file: Path, picture: Path) -> bool:
-    """Draws what a training reported against its updates; returns whether there was anything."""
+def draw_curves(metrics_file: Path, picture: Path, steps: str = "updates") -> bool:
+    """Draws what a training reported against its steps; returns whether there was anything.
+
+    Args:
+        metrics_file: a metrics.csv.
+        picture: the PNG to write.
+        steps: what the file's steps are.
+    """
     import matplotlib  # noqa: PLC0415 (slow to import)
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     columns = read_metrics(metrics_file)
-    names = [name for name in columns if name not in ("steps", "seconds", "levels")]
+    names = [name for name in columns if name not in ("steps", "seconds", "levels", "updates", "episodes")]
     if not names or not len(columns["steps"]):
         return False
     across = min(4, len(names))
@@ -273,7 +279,7 @@ def draw_curves(metrics_file: Path, picture: Path) -> bool:
         axis.grid(alpha=0.2)
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
-    figure.supxlabel("updates", fontsize=8)
+    figure.supxlabel(steps, fontsize=8)
     write_atomically(picture, lambda file: figure.savefig(file, format="png", dpi=110))
     plt.close(figure)
     return True

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from generators.corpus import Corpus, CorpusOptions, corpus_of_levels, load_corpus, open_corpus
     from generators.generator import Fit, FitOptions, Generator, Scores
+    from generators.latents import latent_decoder
     from generators.spec import LevelSpec
     from generators.suite import all_families, get_family, load_generator, make_generator
 
 _HOMES = {
     "corpus": ("Corpus", "CorpusOptions", "corpus_of_levels", "load_corpus", "open_corpus"),
     "generator": ("Fit", "FitOptions", "Generator", "Scores"),
+    "latents": ("latent_decoder",),
     "spec": ("LevelSpec",),
     "suite": ("all_families", "get_family", "load_generator", "make_generator"),
 }
@@ -32,6 +34,7 @@ __all__ = [
     "all_families",
     "corpus_of_levels",
     "get_family",
+    "latent_decoder",
     "load_corpus",
     "load_generator",
     "make_generator",

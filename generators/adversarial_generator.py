@@ -265,19 +265,22 @@ class AdversarialGenerator(NeuralGenerator):
         logits = self.tile_logits(latents, asked.dense, sampling, random)
         return self.decode(logits, request.fixed, sampling, random)
 
-    def from_latents(self, latents: Any, condition: Condition | None = None, **sampling: Any) -> NDArray[np.uint8]:
+    def from_latents(
+        self, latents: Any, condition: Condition | None = None, fixed_tiles: Any = None, **sampling: Any
+    ) -> NDArray[np.uint8]:
         """Returns the levels that latents stand for: equal ones for equal latents.
 
         Args:
             latents: numbers (n, latent_size), of which normal ones give levels like the corpus's.
             condition: what the levels are asked to be; see `Generator.sample`.
+            fixed_tiles: as `sample` takes it; the latents are not moved towards them.
             **sampling: options of `Sampling`. Levels are not drawn but the likeliest, whatever the temperature.
 
         Returns:
             uint8 (n, *shape).
 
         Raises:
-            UserError: the latents, the condition or an option cannot be used.
+            UserError: the latents, the condition, a fixed tile or an option cannot be used.
         """
         given = np.asarray(latents, np.float32)
         size = self.config.latent_size
@@ -285,6 +288,7 @@ class AdversarialGenerator(NeuralGenerator):
             raise UserError(f"Latents must be finite numbers of shape (n, {size}), n at least 1; got {given.shape}.")
         options: Any = options_of(self.Sampling, {**sampling, "temperature": 0.0}, f"sampling option of {self.name}")
         values, labels = self.spec.values(condition, len(given))
+        fixed = self._fixed(fixed_tiles, len(given))
         self.network.eval()
         parts = []
         with torch.no_grad():
@@ -293,7 +297,8 @@ class AdversarialGenerator(NeuralGenerator):
                 asked = Asked.of(self.spec, values[part], labels[part], self.device)
                 chosen = torch.from_numpy(given[part]).to(self.device)
                 logits = self.tile_logits(chosen, asked.dense, options, None)
-                parts.append(self.decode(logits, None, options, torch.Generator().manual_seed(0)))
+                held = None if fixed is None else fixed[part]
+                parts.append(self.decode(logits, held, options, torch.Generator().manual_seed(0)))
         return np.concatenate(parts)
 
     def _around(self, fixed: NDArray[np.int16], asked: Asked, sampling: Any, random: torch.Generator) -> Tensor:

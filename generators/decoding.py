@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from envs import UserError
 from envs.counts import CountRule, rule_arrays
-from envs.kernels import kernel
+from envs.kernels import inline, kernel
 from generators.spec import LevelSpec
 
 #: The most states that an automaton of counts may have.
@@ -293,6 +293,31 @@ def _draw_freely(probabilities, uniforms, fixed, levels):
             levels[lane, cell] = chosen
 
 
+@inline
+def _write_fixed(fixed, kinds, successors, level, free):
+    """Writes a level's fixed tiles and lists its free cells; returns the state after them and how many are free.
+
+    Args:
+        fixed: int64 (cells,), -1 where free.
+        kinds: of a CountAutomaton, as `successors`.
+        successors: likewise.
+        level: uint8 (cells,), written where fixed.
+        free: int64 (cells,), its beginning is written.
+    """
+    state, count = 0, 0
+    for cell in range(len(fixed)):
+        tile = fixed[cell]
+        if tile < 0:
+            free[count] = cell
+            count += 1
+            continue
+        level[cell] = tile
+        after = successors[state, kinds[tile]]
+        if after >= 0:
+            state = after
+    return state, count
+
+
 @kernel
 def _draw(probabilities, uniforms, fixed, kinds, successors, fulfilled, levels, failed):
     """Draws levels given that they keep rules.
@@ -314,17 +339,7 @@ def _draw(probabilities, uniforms, fixed, kinds, successors, fulfilled, levels, 
     free = np.empty(cells, np.int64)
     shares = np.empty(weights)
     for lane in range(n):
-        state, count = 0, 0
-        for cell in range(cells):
-            tile = fixed[lane, cell]
-            if tile < 0:
-                free[count] = cell
-                count += 1
-                continue
-            levels[lane, cell] = tile
-            after = successors[state, kinds[tile]]
-            if after >= 0:
-                state = after
+        state, count = _write_fixed(fixed[lane], kinds, successors, levels[lane], free)
         for s in range(states):
             ending[count, s] = 1.0 if fulfilled[s] else 0.0
         for i in range(count - 1, -1, -1):
@@ -379,17 +394,7 @@ def _find_best(chances, fixed, kinds, successors, fulfilled, levels, failed):
     free = np.empty(cells, np.int64)
     shares = np.empty(weights)
     for lane in range(n):
-        state, count = 0, 0
-        for cell in range(cells):
-            tile = fixed[lane, cell]
-            if tile < 0:
-                free[count] = cell
-                count += 1
-                continue
-            levels[lane, cell] = tile
-            after = successors[state, kinds[tile]]
-            if after >= 0:
-                state = after
+        state, count = _write_fixed(fixed[lane], kinds, successors, levels[lane], free)
         for s in range(states):
             ending[count, s] = 0.0 if fulfilled[s] else -np.inf
         for i in range(count - 1, -1, -1):

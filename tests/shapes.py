@@ -1,8 +1,11 @@
-"""Small shapes for levels of any problem."""
+"""Small shapes for levels of any problem, and the representations that need nothing else."""
 
 from __future__ import annotations
 
 import envs
+
+#: The representations that environments can be made with by their names alone.
+FREE_FORMS = [name for name, design in envs.all_representations().items() if not design.needs]
 
 
 def small(env_id: str, *flat: int) -> tuple[int, ...]:

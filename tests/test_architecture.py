@@ -120,9 +120,12 @@ def test_the_environments_are_light(use):
 def test_importing_registers_every_id():
     import gymnasium
 
-    expected = {*envs.environment_ids(), *envs.play_environment_ids()}
+    expected = {*envs.environment_ids(needy=True), *envs.play_environment_ids()}
     assert {name for name in gymnasium.registry if name.startswith("tilewright/")} == expected
-    assert len(envs.environment_ids()) == len(envs.all_problems()) * len(envs.all_representations())
+    assert len(envs.environment_ids(needy=True)) == len(envs.all_problems()) * len(envs.all_representations())
+    assert set(envs.environment_ids(needy=True)) - set(envs.environment_ids()) == {
+        f"tilewright/{problem}-latent-v0" for problem in envs.all_problems()
+    }
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env as check_by_gymnasium
 import envs
 from envs.checks import CheckError, check_vector_env, difference
 from envs.vector_env import DesignVectorEnv
-from tests.shapes import small
+from tests.shapes import FREE_FORMS, small
 
 BINARY = envs.get_problem("binary")
 WINDOWS = all(importlib.util.find_spec(name) for name in ("envs.window", "pygame"))
@@ -339,7 +339,7 @@ def test_ragged_budgets_follow_each_lanes_own_size():
     assert infos["changes"].tolist() == np.maximum((0.2 * sizes).astype(int), 1).tolist()
 
 
-@pytest.mark.parametrize("name", envs.all_representations())
+@pytest.mark.parametrize("name", FREE_FORMS)
 def test_frozen_tiles_never_change(name):
     given = np.random.default_rng(0).random((4, 5, 6)) < 0.5
     for options, reset in (({"frozen_share": 0.5}, {}), ({"observe_frozen": True}, {"frozen": given})):

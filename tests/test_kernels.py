@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 import os
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from oracles import sequence as writing
 
 import envs
 from envs.kernels.binary import longest_shortest_paths, measure_binary
+from envs.kernels.draw import draw_normals
 from envs.kernels.grid import count_regions, count_tiles
 from envs.kernels.zelda import measure_zelda
 from envs.randomness import Streams
@@ -358,7 +361,21 @@ def test_levels_are_written_as_by_the_plain_twin(seed, shape, order):
 def test_every_representation_has_a_plain_twin():
     """A method of its name, or, where it remembers what it did, a module."""
     twins = {name for name in envs.all_representations() if hasattr(oracle.Lane, name)}
-    assert set(envs.all_representations()) - twins == {"sequence"}
+    # The latent one has no kernel: tests/test_latent.py compares it with a plain loop over lanes.
+    assert set(envs.all_representations()) - twins == {"sequence", "latent"}
+
+
+@given(seeds)
+def test_normal_numbers_are_what_the_formula_says(seed):
+    uniforms = np.random.default_rng(seed).random((3, 4))
+    uniforms[0, 0], uniforms[1, 0] = 0, 1 - 2.0**-53
+    normals = np.empty_like(uniforms)
+    draw_normals(uniforms, 4.0, normals)
+    for row, made in zip(uniforms, normals, strict=True):
+        for j in (0, 2):
+            wanted = complex(0, 2 * math.pi * row[j + 1])
+            number = math.sqrt(-2 * math.log(1 - row[j])) * cmath.exp(wanted)
+            assert made[j : j + 2] == pytest.approx(np.clip([number.real, number.imag], -4, 4))
 
 
 @pytest.mark.skipif(WITHOUT_COMPILER, reason="this is the run without the compiler")

@@ -15,8 +15,9 @@ from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfi
 from envs.look_ahead import all_actions
 from generators.devices import check_device
 from tests.designers import SMALL, assert_names, make, tensors
+from tests.shapes import FREE_FORMS
 
-IDS = [(problem, form) for problem in envs.all_problems() for form in envs.all_representations()]
+IDS = [(problem, form) for problem in envs.all_problems() for form in FREE_FORMS]
 
 
 @pytest.mark.parametrize("kind", ["auto", "mlp", "conv"])

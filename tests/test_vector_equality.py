@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import envs
 from envs.checks import difference
-from tests.shapes import small
+from tests.shapes import FREE_FORMS, small
 
 LANES = 3
 MODES = [mode.value for mode in AutoresetMode]
@@ -65,7 +65,7 @@ MANY_OPTIONS = [
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("options", MANY_OPTIONS, ids=["ragged", "level", "late-reward"])
-@pytest.mark.parametrize("representation", envs.all_representations())
+@pytest.mark.parametrize("representation", FREE_FORMS)
 def test_options_of_the_environment(representation, options, mode):
     if not envs.get_representation(representation).has_cursor:
         options = {key: value for key, value in options.items() if key != "crop"}

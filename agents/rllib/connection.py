@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ PACKAGES = ("envs", "generators", "agents", "search", "experiments")
 
 #: Rows of a few rollouts are all that the object store holds.
 _STORE = 256 * 2**20
+
+#: How many seconds processors and GPUs in use are waited for.
+_RELEASE = 20.0
 
 
 def connect(cluster: Cluster) -> bool:
@@ -77,17 +81,22 @@ def hushed() -> Iterator[None]:
 
 
 def check_resources(cluster: Cluster) -> None:
-    """Makes sure that there are enough processors and GPUs, where Ray would wait for them for good.
+    """Makes sure that there are enough processors and GPUs; Ray would wait for them for good, and say nothing.
 
     Raises:
-        UserError: there are too few.
+        UserError: there are too few, or others are using them.
     """
-    found = ray.cluster_resources()
     gpus = cluster.num_learners * cluster.num_gpus_per_learner
     processors = cluster.num_env_runners + (0 if gpus else cluster.num_learners)
-    for name, needed, there in (("processors", processors, found.get("CPU", 0)), ("GPUs", gpus, found.get("GPU", 0))):
-        if needed > there:
+    for name, resource, needed in (("processors", "CPU", processors), ("GPUs", "GPU", gpus)):
+        there = ray.cluster_resources().get(resource, 0)
+        waited = 0.0
+        while needed > (free := ray.available_resources().get(resource, 0)) and needed <= there and waited < _RELEASE:
+            # What has just ended may not have been given back yet.
+            time.sleep(1)
+            waited += 1
+        if needed > free:
             raise UserError(
                 f"{cluster.num_env_runners} environment runners and {cluster.num_learners} learners need {needed:g} "
-                f"{name}, and the Ray cluster has {there:g}: choose fewer, or add nodes."
+                f"{name}, and the Ray cluster has {there:g}, {free:g} of them free: choose fewer, or add nodes."
             )

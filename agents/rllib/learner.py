@@ -80,9 +80,8 @@ class RowsLearner(TorchLearner):
         for group in self.optimizer.param_groups:
             group["lr"] = lesson.learning_rate
         self._weights_seq_no += 1
-        # What one runner alone has sent lies in Ray's store, which is not to be written to.
-        own = {name: part if part.flags.writeable else part.copy() for name, part in rows.items()}
-        tensors = {name: torch.as_tensor(part).to(self.device) for name, part in own.items()}
+        # What comes from other processes must not be written to; a copy is cheap.
+        tensors = {name: torch.tensor(part, device=self.device) for name, part in rows.items()}
         return self._learn(tensors, np.random.default_rng([*lesson.seed, self._learner_index]))
 
     def compute_loss_for_module(self, *, fwd_out: Mapping[str, Tensor], **kwargs: Any) -> Tensor:  # type: ignore[override]

@@ -64,6 +64,7 @@ class RLlibTrainer(Trainer):
                     f"The device {device} is this process's own; give learners GPUs by num_gpus_per_learner instead."
                 )
             gpu = torch.device(device).index or 0
+        self._closed = False
         self._connected = connect(cluster)
         try:
             check_resources(cluster)
@@ -137,8 +138,10 @@ class RLlibTrainer(Trainer):
 
     def close(self) -> None:
         """Ends runners and learners, and Ray where it was begun for this training."""
-        self.algorithm.stop()
-        self._disconnect()
+        if not self._closed:
+            self._closed = True
+            self.algorithm.stop()
+            self._disconnect()
 
     def _disconnect(self) -> None:
         if self._connected:

@@ -71,9 +71,12 @@ def check_vector_env(
     _check_options(make, seed)
 
 
-def _actions(env: DesignVectorEnv, lane_seeds: Sequence[int], number: int) -> NDArray[np.int64]:
+def _actions(env: DesignVectorEnv, lane_seeds: Sequence[int], number: int) -> NDArray[Any]:
     """Returns one random action a lane, which depends on the lane's seed and the step's number alone."""
     space: Any = env.single_action_space
+    if isinstance(space, spaces.Box):
+        points = [np.random.default_rng((seed, number)).uniform(space.low, space.high) for seed in lane_seeds]
+        return np.stack(points).astype(np.float32)
     sizes = np.int64(space.n) if isinstance(space, spaces.Discrete) else space.nvec.astype(np.int64)
     return np.stack([np.random.default_rng((seed, number)).integers(0, sizes) for seed in lane_seeds])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -15,8 +16,18 @@ from envs.problem import Shape, inside
 from envs.representation import ActionSpace, Canvas, Representation
 from envs.suite import get_representation
 
+#: What representations are tried on: shapes of levels, and how many tiles there are.
+CASES = (((5, 6), 3), ((2, 2), 2), ((4, 3), 8), ((3, 4, 2), 3), ((2, 2, 2), 2))
 
-def check_representation(representation: str | Representation, *, seed: int = 0, steps: int = 60) -> None:
+
+def check_representation(
+    representation: str | Representation,
+    *,
+    seed: int = 0,
+    steps: int = 60,
+    cases: Sequence[tuple[Shape, int]] = CASES,
+    ragged: bool = True,
+) -> None:
     """Checks that a representation keeps the contract of `envs.representation.Representation`.
 
     It works on lanes of different shapes, budgets and shares of frozen tiles, some of them inactive, and holds that
@@ -29,6 +40,8 @@ def check_representation(representation: str | Representation, *, seed: int = 0,
         representation: a representation or its name.
         seed: of the random levels and actions.
         steps: how many random actions to try on each batch.
+        cases: the shapes of levels and the numbers of tiles to try, for one that cannot do all.
+        ragged: whether lanes have shapes of their own, for one that can.
 
     Raises:
         CheckError: something does not hold.
@@ -37,17 +50,18 @@ def check_representation(representation: str | Representation, *, seed: int = 0,
     require(design.name, "A representation needs a name.")
     generator = np.random.default_rng(seed)
     changes = 0
-    for shape, tiles in (((5, 6), 3), ((2, 2), 2), ((4, 3), 8), ((3, 4, 2), 3), ((2, 2, 2), 2)):
+    for shape, tiles in cases:
         space = design.action_space(shape, tiles)
         _check_flat(space, f"{design.name}'s action space on levels of {shape}")
-        canvas = _random_canvas(design, shape, tiles, generator)
+        canvas = _random_canvas(design, shape, tiles, generator, ragged)
         every = _actions(space, steps, len(canvas.levels), generator)
         for number, actions in enumerate(every):
             if number % 20 == 0:
                 _check_place(design, canvas, generator)
                 _check_views(design, canvas, space)
-                canvas.remaining[:] = generator.integers(0, 6, len(canvas.levels))
-                canvas.remaining[0] = canvas.levels[0].size
+                canvas.remaining[:] = np.iinfo(np.int64).max
+                if design.has_budget:
+                    canvas.remaining[1:] = generator.integers(0, 6, len(canvas.levels) - 1)
             changes += _check_edit(design, canvas, actions, generator)
     require(changes, f"{design.name}: no action ever changed a tile.")
 
@@ -56,14 +70,22 @@ def _check_flat(space: ActionSpace, name: str) -> None:
     flat = (isinstance(space, spaces.Discrete) and space.start == 0) or (
         isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1 and not np.any(space.start)
     )
-    require(flat, f"{name} must be Discrete or a one-dimensional MultiDiscrete, from 0 on; it is {space}.")
+    if isinstance(space, spaces.Box):
+        flat = len(space.shape) == 1 and space.dtype == np.float32 and space.is_bounded()
+    require(
+        flat,
+        f"{name} must be Discrete or a one-dimensional MultiDiscrete, from 0 on, or a bounded one-dimensional Box of "
+        f"float32; it is {space}.",
+    )
 
 
-def _random_canvas(design: Representation, shape: Shape, tiles: int, generator: np.random.Generator) -> Canvas:
+def _random_canvas(
+    design: Representation, shape: Shape, tiles: int, generator: np.random.Generator, ragged: bool
+) -> Canvas:
     """Returns lanes of all sizes up to a shape, the first unfrozen and at full size, the second wholly frozen."""
     lanes = 8
     shapes = np.stack([generator.integers(1, size + 1, lanes) for size in shape], axis=1).astype(np.int64)
-    shapes[:2] = shape
+    shapes[: 2 if ragged else lanes] = shape
     own = shapes.reshape(lanes, len(shape), *(1,) * len(shape))
     within: NDArray[np.bool_] = np.all(np.indices(shape) < own, axis=1)
     levels = np.where(within, generator.integers(0, tiles, (lanes, *shape)), tiles).astype(np.uint8)
@@ -75,8 +97,14 @@ def _random_canvas(design: Representation, shape: Shape, tiles: int, generator: 
     return Canvas(levels, frozen, shapes, zeros, np.zeros(lanes, np.int64), free, tiles, notes)
 
 
-def _actions(space: ActionSpace, steps: int, lanes: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def _actions(space: ActionSpace, steps: int, lanes: int, generator: np.random.Generator) -> Iterator[NDArray[Any]]:
     """Yields batches of actions: the extremes of the space, then random ones, and all of a space that is small."""
+    if isinstance(space, spaces.Box):
+        for corner in (space.low, space.high):
+            yield np.tile(corner, (lanes, 1))
+        for _ in range(steps):
+            yield generator.uniform(space.low, space.high, (lanes, *space.shape)).astype(np.float32)
+        return
     sizes = np.array([space.n]) if isinstance(space, spaces.Discrete) else space.nvec.astype(np.int64)
     batches = [np.zeros((lanes, len(sizes)), np.int64), np.tile(sizes - 1, (lanes, 1))]
     total = float(np.prod(sizes.astype(np.float64)))
@@ -121,10 +149,11 @@ def _check_cursors(design: Representation, canvas: Canvas, when: str) -> None:
 def _check_place(design: Representation, canvas: Canvas, generator: np.random.Generator) -> None:
     lanes = np.sort(generator.permutation(len(canvas.levels))[:5])
     everyone = np.arange(len(canvas.levels))
-    uniforms = _uniforms((len(everyone), design.draws_at_start), generator)
+    draws = design.draws(canvas.levels.shape[1:])
+    uniforms = _uniforms((len(everyone), draws), generator)
     design.place(canvas, everyone, uniforms)
     before = _lanes_of(canvas, slice(None))
-    own = _uniforms((len(lanes), design.draws_at_start), generator)
+    own = _uniforms((len(lanes), draws), generator)
     drawn = own.copy()
     design.place(canvas, lanes, own)
     require(difference(own, drawn) is None, f"{design.name}: place changes the uniforms that it is given.")
@@ -149,6 +178,19 @@ def _check_place(design: Representation, canvas: Canvas, generator: np.random.Ge
         f"{design.name}: place writes to cells that are frozen or outside a lane's own level.",
     )
     _check_cursors(design, canvas, "at the start of an episode")
+    placed = _lanes_of(canvas, slice(None))
+    design.start(canvas, lanes)
+    still, touched = (dataclasses.asdict(_lanes_of(one, others)) for one in (placed, canvas))
+    found = difference(still, touched, "the canvas")
+    require(found is None, f"{design.name}: start was to begin lanes {lanes.tolist()} and touched others: {found}.")
+    kept, now = ({**dataclasses.asdict(one), "levels": None} for one in (placed, canvas))
+    found = difference(kept, now, "the canvas")
+    require(found is None, f"{design.name}: start changes more than the levels: {found}.")
+    require(
+        ((canvas.levels == canvas.outside) == (placed.levels == canvas.outside)).all()
+        and (canvas.levels <= canvas.outside).all(),
+        f"{design.name}: start wrote an unknown tile, or outside a lane's own level.",
+    )
     if design.has_cursor and design.starts_free:
         for lane in everyone:
             place = tuple(cursors[lane])
@@ -179,7 +221,7 @@ def _check_views(design: Representation, canvas: Canvas, space: ActionSpace) -> 
     require((finished is not None) == design.ends, f"{design.name}: it must tell what is finished just where it ends.")
     allowed = design.allowed(canvas)
     if allowed is not None:
-        actions = space.n if isinstance(space, spaces.Discrete) else space.nvec.sum()
+        actions = getattr(space, "n", 0) or np.sum(getattr(space, "nvec", 0))
         require(
             allowed.shape == (len(canvas.levels), actions) and allowed.dtype == np.bool_ and allowed.any(axis=1).all(),
             f"{design.name}: allowed must be bool {(len(canvas.levels), int(actions))} with a choice in every lane; it "
@@ -187,9 +229,7 @@ def _check_views(design: Representation, canvas: Canvas, space: ActionSpace) -> 
         )
 
 
-def _check_edit(
-    design: Representation, canvas: Canvas, actions: NDArray[np.int64], generator: np.random.Generator
-) -> int:
+def _check_edit(design: Representation, canvas: Canvas, actions: NDArray[Any], generator: np.random.Generator) -> int:
     """Checks one edit of every lane and returns how many tiles changed."""
     lanes = len(canvas.levels)
     active = generator.random(lanes) < 0.8

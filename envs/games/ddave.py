@@ -24,6 +24,7 @@ from envs.kernels.ddave_rules import (
     WIDTH,
     search,
     step,
+    step_all,
 )
 from envs.kernels.stop import flag
 from envs.rules import LOST, PLAYING, WON, Rules, Solution, Status
@@ -109,19 +110,33 @@ class DdaveRules(Rules):
         """Returns WON in the exit with the key, LOST on a spike, else PLAYING."""
         return int(state[OUTCOME])
 
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each; see `envs.rules.Rules`."""
+        after = np.empty_like(states)
+        step_all(states, actions, after)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return states[:, OUTCOME].astype(np.int64)
+
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees, uint8 (height, width) of indices into `sprites`.
 
         The player's own drawing tells whether the next move lifts her, leaves her hanging, or neither. A spike hides
         the player whom it caught.
         """
-        rows, columns = state[HEIGHT] + 2, state[WIDTH] + 2
-        board = state[HEADER:].astype(np.uint8)
-        if state[HAS_KEY]:
-            board[board == EXIT] = _OPEN_DOOR
-        if state[OUTCOME] != LOST:
-            board[state[PLACE]] = (PLAYER, _HANGING, _RISING)[state[AIR]]
-        return np.ascontiguousarray(board.reshape(rows, columns)[1:-1, 1:-1])
+        return self.boards(state[None])[0]
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, height, width); see `board`."""
+        rows, columns = states[0, HEIGHT] + 2, states[0, WIDTH] + 2
+        boards = states[:, HEADER:].astype(np.uint8)
+        boards[(boards == EXIT) & (states[:, HAS_KEY] != 0)[:, None]] = _OPEN_DOOR
+        alive = np.flatnonzero(states[:, OUTCOME] != LOST)
+        poses = np.array((PLAYER, _HANGING, _RISING), np.uint8)
+        boards[alive, states[alive, PLACE]] = poses[states[alive, AIR]]
+        return np.ascontiguousarray(boards.reshape(-1, rows, columns)[:, 1:-1, 1:-1])
 
     def solve_state(
         self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None

@@ -70,6 +70,7 @@ class LoderunnerRules(Rules):
         "Take all the gold. Climb ladders, swing along ropes, dig holes into bricks to fall through or to trap guards; "
         "their touch is the end, and so is a hole that closes over you."
     )
+    hero = "miner"
     sprites = (
         *("cavern", "redbrick", "stone", "ladder", "rope", "gold", "guard", "miner"),
         *("miner-left", "miner-ladder", "miner-rope", "hole", "guard-trapped"),
@@ -113,6 +114,16 @@ class LoderunnerRules(Rules):
     def outcome(self, state: NDArray[np.int32]) -> int:
         """Returns PLAYING, WON or LOST."""
         return int(state[OUTCOME])
+
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each; see `envs.rules.Rules`."""
+        after = np.empty_like(states)
+        loderunner_rules.step_all(states, actions, after)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return states[:, OUTCOME].astype(np.int64)
 
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees: uint8 (height, width), indices into `sprites`; guards hide who is behind them."""

@@ -89,13 +89,28 @@ class MazeRules(Rules):
         """Returns WON at the goal, PLAYING elsewhere."""
         return WON if state[maze_rules.WALKER] == state[maze_rules.GOAL] else PLAYING
 
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each; see `envs.rules.Rules`."""
+        after = np.empty_like(states)
+        maze_rules.step_all(states, actions, after)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return np.where(states[:, maze_rules.WALKER] == states[:, maze_rules.GOAL], WON, PLAYING).astype(np.int64)
+
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees: uint8 (height, width), indices into `sprites`."""
-        height, width = state[maze_rules.HEIGHT], state[maze_rules.WIDTH]
-        board = np.where(state[maze_rules.HEADER :] == 1, _FLOOR, _WALL).astype(np.uint8)
-        board[state[maze_rules.GOAL]] = _FLAG
-        board[state[maze_rules.WALKER]] = _PLAYER
-        return np.ascontiguousarray(board.reshape(height + 2, width + 2)[1:-1, 1:-1])
+        return self.boards(state[None])[0]
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, height, width)."""
+        height, width = states[0, maze_rules.HEIGHT], states[0, maze_rules.WIDTH]
+        boards = np.where(states[:, maze_rules.HEADER :] == 1, _FLOOR, _WALL).astype(np.uint8)
+        lanes = np.arange(len(states))
+        boards[lanes, states[:, maze_rules.GOAL]] = _FLAG
+        boards[lanes, states[:, maze_rules.WALKER]] = _PLAYER
+        return np.ascontiguousarray(boards.reshape(-1, height + 2, width + 2)[:, 1:-1, 1:-1])
 
     def solve_state(
         self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None

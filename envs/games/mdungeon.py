@@ -24,6 +24,7 @@ from envs.kernels.mdungeon_rules import (
     WIDTH,
     search,
     step,
+    step_all,
 )
 from envs.kernels.stop import flag
 from envs.kernels.taken import room, words_for
@@ -105,16 +106,30 @@ class MdungeonRules(Rules):
         """Returns WON in the exit, LOST without health, else PLAYING."""
         return int(state[OUTCOME])
 
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each; see `envs.rules.Rules`."""
+        after = np.empty_like(states)
+        step_all(states, actions, after)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return states[:, OUTCOME].astype(np.int64)
+
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees, uint8 (height, width) of indices into `sprites`.
 
         The player's own drawing shows how much health is left. A monster hides the player whom it killed.
         """
-        rows, columns = state[HEIGHT] + 2, state[WIDTH] + 2
-        board = state[HEADER:].astype(np.uint8)
-        if state[OUTCOME] != LOST:
-            board[state[PLACE]] = _NO_HEALTH + state[HEALTH]
-        return np.ascontiguousarray(board.reshape(rows, columns)[1:-1, 1:-1])
+        return self.boards(state[None])[0]
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, height, width); see `board`."""
+        rows, columns = states[0, HEIGHT] + 2, states[0, WIDTH] + 2
+        boards = states[:, HEADER:].astype(np.uint8)
+        alive = np.flatnonzero(states[:, OUTCOME] != LOST)
+        boards[alive, states[alive, PLACE]] = _NO_HEALTH + states[alive, HEALTH]
+        return np.ascontiguousarray(boards.reshape(-1, rows, columns)[:, 1:-1, 1:-1])
 
     def solve_state(
         self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None

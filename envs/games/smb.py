@@ -154,6 +154,7 @@ class PlatformRules(Rules):
         "Get to the right end. Hold jump to jump higher, hold run to go faster and jump further. "
         "Jump on what walks; its touch is the end, and so is a fall out of the level."
     )
+    hero = "runner"
     sprites = (
         *("sky", "earth", "beetle-waiting", "brick", "question", "coin", "tube", "used-block"),
         *("runner", "runner-stride", "runner-jump", "tube-top", "ground", "beetle"),
@@ -192,6 +193,16 @@ class PlatformRules(Rules):
     def outcome(self, state: NDArray[np.int32]) -> int:
         """Returns PLAYING, WON or LOST."""
         return int(state[OUTCOME])
+
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each; see `envs.rules.Rules`."""
+        after = np.empty_like(states)
+        platform_rules.step_all(states, actions, after)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return states[:, OUTCOME].astype(np.int64)
 
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns the board with everything put on the cell that its middle is in."""

@@ -21,6 +21,7 @@ from envs.kernels.sokoban_rules import (
     TARGET_BIT,
     WIDTH,
     move,
+    move_all,
 )
 from envs.kernels.sokoban_search import PUSH_WEIGHT, SOLVED, UNKNOWN, UNSOLVABLE
 from envs.kernels.stop import flag
@@ -100,19 +101,33 @@ class SokobanRules(Rules):
         """Returns WON once no crate is off target, else PLAYING."""
         return WON if state[CRATES_LEFT] == 0 else PLAYING
 
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each; see `envs.rules.Rules`."""
+        after = states.copy()
+        move_all(after, actions)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return np.where(states[:, CRATES_LEFT] == 0, WON, PLAYING).astype(np.int64)
+
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees, uint8 (height, width) of indices into `sprites`."""
-        cells = state[CELLS:]
-        seen = np.zeros(len(cells), np.uint8)
+        return self.boards(state[None])[0]
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, height, width)."""
+        cells = states[:, CELLS:]
+        seen = np.zeros(cells.shape, np.uint8)
         on_target = (cells & TARGET_BIT) != 0
         crates = (cells & CRATE_BIT) != 0
         seen[(cells & SOLID_BIT) != 0] = SOLID
         seen[on_target] = TARGET
         seen[crates] = CRATE
         seen[crates & on_target] = _CRATE_ON_TARGET
-        player = state[PLAYER_CELL]
-        seen[player] = _PLAYER_ON_TARGET if on_target[player] else PLAYER
-        return seen.reshape(state[HEIGHT], state[WIDTH])
+        lanes, players = np.arange(len(states)), states[:, PLAYER_CELL]
+        seen[lanes, players] = np.where(on_target[lanes, players], _PLAYER_ON_TARGET, PLAYER)
+        return seen.reshape(-1, states[0, HEIGHT], states[0, WIDTH])
 
     def solve(
         self,

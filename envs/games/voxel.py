@@ -86,6 +86,16 @@ class VoxelRules(Rules):
         row, place = divmod(column, width + 2)
         return storey - 2, row - 2, place - 2
 
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each; see `envs.rules.Rules`."""
+        after = np.empty_like(states)
+        voxel_rules.step_all(states, actions, after)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return np.where(states[:, voxel_rules.WALKER] == states[:, voxel_rules.GOAL], WON, PLAYING).astype(np.int64)
+
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns the storeys one below another, the lowest first: uint8 (depth * height, width)."""
         board = np.where(self.level(state) == 0, _AIR, _BLOCK).astype(np.uint8)

@@ -123,31 +123,50 @@ class ZeldaRules(Rules):
         """Returns PLAYING, WON or LOST."""
         return int(state[OUTCOME])
 
+    def step_all(self, states: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the states of many games after one action each; see `envs.rules.Rules`."""
+        after = np.empty_like(states)
+        zelda_rules.step_all(states, actions, after)
+        return after
+
+    def outcomes(self, states: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Returns PLAYING, WON or LOST for each of many games, int64 (n,)."""
+        return states[:, OUTCOME].astype(np.int64)
+
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees: uint8 (height, width), indices into `sprites`.
 
         Enemies hide what they stand on, also the player whom they caught. A sword that was just swung shows
         on floor and on what lies there. The door stands open once it lets through.
         """
-        rows, columns = state[HEIGHT] + 2, state[WIDTH] + 2
+        return self.boards(state[None])[0]
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, height, width); see `board`."""
+        rows, columns = states[0, HEIGHT] + 2, states[0, WIDTH] + 2
         padded = rows * columns
         poses = len(self.sprites) - len(_POSES)
         open_door = poses + _OPEN_POSE
-        board = state[HEADER : HEADER + padded].astype(np.uint8)
-        if state[HELD] & HAS_KEY:
-            board[state[KEY_CELL]] = 0
-        if state[HELD] & HAS_TREASURE and state[TREASURE_CELL] >= 0:
-            board[state[TREASURE_CELL]] = 0
-        if state[HELD] == HAS_KEY | HAS_TREASURE:
-            board[state[DOOR_CELL]] = open_door
-        struck = state[STRUCK]
-        if struck >= 0 and board[struck] not in (SOLID, DOOR, open_door):
-            board[struck] = poses + _SWORD_POSES + state[FACING]
-        board[state[PLACE]] = poses + _FACING_POSES + state[FACING]
-        cells = state[HEADER + padded : HEADER + padded + state[ENEMIES]]
-        kinds = state[HEADER + 2 * padded : HEADER + 2 * padded + state[ENEMIES]] // 4
-        board[cells[cells >= 0]] = kinds[cells >= 0]
-        return np.ascontiguousarray(board.reshape(rows, columns)[1:-1, 1:-1])
+        boards = states[:, HEADER : HEADER + padded].astype(np.uint8)
+        held, facing = states[:, HELD], states[:, FACING]
+        keys = np.flatnonzero(held & HAS_KEY)
+        boards[keys, states[keys, KEY_CELL]] = 0
+        treasures = np.flatnonzero((held & HAS_TREASURE != 0) & (states[:, TREASURE_CELL] >= 0))
+        boards[treasures, states[treasures, TREASURE_CELL]] = 0
+        opened = np.flatnonzero(held == HAS_KEY | HAS_TREASURE)
+        boards[opened, states[opened, DOOR_CELL]] = open_door
+        struck = np.flatnonzero(states[:, STRUCK] >= 0)
+        under = boards[struck, states[struck, STRUCK]]
+        struck = struck[(under != SOLID) & (under != DOOR) & (under != open_door)]
+        boards[struck, states[struck, STRUCK]] = poses + _SWORD_POSES + facing[struck]
+        lanes = np.arange(len(states))
+        boards[lanes, states[:, PLACE]] = poses + _FACING_POSES + facing
+        # One enemy of every game after the other, so that of two on a cell the later one shows.
+        for enemy in range(int(states[:, ENEMIES].max())):
+            cells = states[:, HEADER + padded + enemy]
+            there = np.flatnonzero((enemy < states[:, ENEMIES]) & (cells >= 0))
+            boards[there, cells[there]] = states[there, HEADER + 2 * padded + enemy] // 4
+        return np.ascontiguousarray(boards.reshape(-1, rows, columns)[:, 1:-1, 1:-1])
 
     def solve_state(
         self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None

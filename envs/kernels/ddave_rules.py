@@ -90,6 +90,19 @@ def step(state, action, after):
         after[OUTCOME] = WON
 
 
+@kernel
+def step_all(states, actions, after):
+    """Writes the states of many games after one action each.
+
+    Args:
+        states: int32 (n, length), not changed.
+        actions: int64 (n,).
+        after: int32 (n, length), filled in.
+    """
+    for i in range(len(states)):
+        step(states[i], actions[i], after[i])
+
+
 @inline
 def spread(cells, stride, place, air, has_key, known, queue, budget, stop):
     """Goes breadth-first through all that the player can do, up to the first win.

@@ -62,3 +62,20 @@ def draw_tiles(uniforms, thresholds, tiles):
                 if uniform >= thresholds[i, j]:
                     tile += 1
             tiles[i, cell] = tile
+
+
+@kernel
+def draw_normals(uniforms, most, normals):
+    """Turns uniform random numbers into standard normal ones, two into two (Box 1958).
+
+    Args:
+        uniforms: float64 (k, count) in [0, 1), count even.
+        most: the greatest size that a normal number keeps.
+        normals: float64 (k, count), written.
+    """
+    for i in range(uniforms.shape[0]):
+        for j in range(0, uniforms.shape[1], 2):
+            length = np.sqrt(-2.0 * np.log(1.0 - uniforms[i, j]))
+            angle = 2.0 * np.pi * uniforms[i, j + 1]
+            normals[i, j] = min(max(length * np.cos(angle), -most), most)
+            normals[i, j + 1] = min(max(length * np.sin(angle), -most), most)

@@ -272,3 +272,16 @@ def step(state, action, after):
         after[OUTCOME] = LOST
     elif after[GOLD_LEFT] == 0:
         after[OUTCOME] = WON
+
+
+@kernel
+def step_all(states, actions, after):
+    """Writes the states of many games after one action each.
+
+    Args:
+        states: int32 (n, length), not changed.
+        actions: int64 (n,).
+        after: int32 (n, length), filled in.
+    """
+    for i in range(len(states)):
+        step(states[i], actions[i], after[i])

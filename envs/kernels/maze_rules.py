@@ -100,6 +100,19 @@ def step(state, action, after):
 
 
 @kernel
+def step_all(states, actions, after):
+    """Writes the states of many games after one action each.
+
+    Args:
+        states: int32 (n, length), not changed.
+        actions: int64 (n,).
+        after: int32 (n, length), filled in.
+    """
+    for i in range(len(states)):
+        step(states[i], actions[i], after[i])
+
+
+@kernel
 def shortest(state, budget, stop):
     """Finds a shortest way from the walker to the goal.
 

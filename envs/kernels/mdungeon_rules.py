@@ -84,6 +84,19 @@ def step(state, action, after):
         after[HEADER + target] = EMPTY
 
 
+@kernel
+def step_all(states, actions, after):
+    """Writes the states of many games after one action each.
+
+    Args:
+        states: int32 (n, length), not changed.
+        actions: int64 (n,).
+        after: int32 (n, length), filled in.
+    """
+    for i in range(len(states)):
+        step(states[i], actions[i], after[i])
+
+
 @inline
 def distances_from(cells, stride, source, distances, queue):
     """Fills in each padded cell's steps to `source`, whatever stands in the way but walls; _FAR for none."""

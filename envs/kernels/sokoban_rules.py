@@ -57,3 +57,15 @@ def move(state: NDArray[np.int32], action: int) -> None:
         if state[CELLS + beyond] & TARGET_BIT:
             state[CRATES_LEFT] -= 1
     state[PLAYER_CELL] = ahead
+
+
+@kernel
+def move_all(states: NDArray[np.int32], actions: NDArray[np.int64]) -> None:
+    """Plays one action in each of many games, in place.
+
+    Args:
+        states: int32 (n, 4 + cells), changed in place.
+        actions: int64 (n,).
+    """
+    for i in range(len(states)):
+        move(states[i], actions[i])

@@ -273,6 +273,19 @@ def step(state, action, after):
     after[CLOCK] = 1 - state[CLOCK]
 
 
+@kernel
+def step_all(states, actions, after):
+    """Writes the states of many games after one action each.
+
+    Args:
+        states: int32 (n, length), not changed.
+        actions: int64 (n,).
+        after: int32 (n, length), filled in.
+    """
+    for i in range(len(states)):
+        step(states[i], actions[i], after[i])
+
+
 @inline
 def _grown(array):
     """Returns a copy of an array with twice the room along its first axis."""

@@ -56,16 +56,13 @@ class Sequence(Representation):
     has_budget = False
     starts_free = False
     can_look_ahead = False
+    ends = True
+    heeds_success = False
 
     def __post_init__(self) -> None:
         """Brings options that were read from a file into tuples."""
         object.__setattr__(self, "paths", tuple(_numbers("paths", path) for path in _listed("paths", self.paths)))
         object.__setattr__(self, "constant", _numbers("constant", self.constant))
-
-    @property
-    def ends(self) -> bool:
-        """The last decision ends an episode, and nothing else does."""
-        return True
 
     @property
     def writes_start(self) -> bool:

@@ -1,0 +1,136 @@
+"""Pretrained generators trained further: the experiment, with tile LMs and with designers in latents."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from agents.designer import PolicyDesigner
+from envs import UserError
+from envs.records import read_metrics
+from experiments.finetune import Options, train
+from generators.corpus import CorpusOptions, load_corpus
+from generators.generator import FitOptions
+from generators.latents import latent_decoder
+from generators.suite import load_generator, make_generator
+from tests.designers import assert_names
+
+SHORT = FitOptions(minutes=0, steps=20, batch=16, warm_up=5, patience=0)
+TILE_LM = {"width": 16, "depth": 1, "heads": 2, "radius": 1}
+VAE = {"latents": 4, "width": 16, "depth": 1}
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return load_corpus("zelda", CorpusOptions(levels=60, shape=(5, 6)))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, corpus):
+    """The folders of saved generators by their family."""
+    folders = {}
+    for family, config in {"tile_lm": TILE_LM, "vae": VAE, "ngram": {}}.items():
+        generator = make_generator(family, corpus, **config)
+        generator.fit(corpus, SHORT)
+        folders[family] = tmp_path_factory.mktemp(family) / "generator"
+        generator.save_pretrained(folders[family])
+    return folders
+
+
+def options_of(folder, out, **changes):
+    small = {"lanes": "8", "batch": "4", "rollout": "4", "epochs": "1"}
+    chosen = {"steps": 600, "samples": 12, "ppo": small, "name": "run", "out": out, **changes}
+    return Options(generator=folder, **chosen)
+
+
+@pytest.mark.parametrize("family", ["tile_lm", "vae"])
+def test_a_run_from_the_command_to_its_files(family, saved, tmp_path, capsys):
+    train(options_of(saved[family], tmp_path))
+    folder = tmp_path / "finetune" / "run"
+    shown = capsys.readouterr().out
+    for name in ("finetuning.md", "finetuning.json", "before.png", "after.png", "curves.png", "levels.txt"):
+        assert (folder / name).stat().st_size > 0
+    rows = json.loads((folder / "finetuning.json").read_text())["rows"]
+    assert list(rows) == ["before", "after", "random start levels", "test levels of the corpus"]
+    assert rows["test levels of the corpus"]["playable"]["mean"] == 1
+    assert "| before (12) |" in shown
+    metrics = read_metrics(folder / "metrics.csv")
+    assert {"playable", "novelty", "return"} <= set(metrics)
+    assert ("kl" in metrics) == (family == "tile_lm")
+    record = json.loads((folder / "config.json").read_text())
+    assert record["reward"]["goal"] == "playable"
+    assert record["generator"] == str(saved[family])
+
+
+def test_a_tile_lm_trained_further_is_a_generator_like_others(saved, tmp_path):
+    train(
+        options_of(saved["tile_lm"], tmp_path, steps=2000, ppo={"lanes": "16", "batch": "8", "learning_rate": "0.01"})
+    )
+    before, after = load_generator(saved["tile_lm"]), load_generator(tmp_path / "finetune" / "run")
+    assert after.name == "tile_lm"
+    assert after.facts["finetuning"]["steps"] >= 2000
+    assert after.facts["corpus"] == before.facts["corpus"]
+    assert any((after.arrays()[name] != part).any() for name, part in before.arrays().items())
+    np.testing.assert_array_equal(after.sample(4, seed=3), after.sample(4, seed=3))
+
+
+def test_a_latent_designer_keeps_its_decoder(saved, tmp_path):
+    train(options_of(saved["vae"], tmp_path))
+    folder = tmp_path / "finetune" / "run" / "designer"
+    designer = PolicyDesigner.from_pretrained(folder)
+    one, two = (designer.design(count=6, seed=4) for _ in range(2))
+    np.testing.assert_array_equal(one.levels, two.levels)
+    assert one.levels.shape == (6, 5, 6)
+    env, decoder = designer.make_env(6), latent_decoder(saved["vae"])
+    observation, _ = env.reset(seed=4)
+    np.testing.assert_array_equal(env.levels, one.starts)
+    np.testing.assert_array_equal(decoder.decode(observation["latent"]), one.starts)
+    frozen = np.zeros((5, 6), bool)
+    frozen[1] = True
+    kept = designer.design(count=6, seed=4, frozen=frozen)
+    np.testing.assert_array_equal(kept.levels[:, 1], kept.starts[:, 1])
+    (folder / "generator" / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="damaged"):
+        PolicyDesigner.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("family", ["tile_lm", "vae"])
+def test_an_interrupted_run_goes_on(family, saved, tmp_path):
+    train(options_of(saved[family], tmp_path))
+    folder = tmp_path / "finetune" / "run"
+    first = read_metrics(folder / "metrics.csv")["steps"]
+    assert_names(lambda: train(options_of(saved[family], tmp_path)), [folder, "--resume", "--overwrite"])
+    train(options_of(saved[family], tmp_path, steps=1200, resume=True))
+    both = read_metrics(folder / "metrics.csv")["steps"]
+    np.testing.assert_array_equal(both[: len(first)], first)
+    assert (np.diff(both) > 0).all()
+    assert both[-1] >= 1200
+    other = options_of(saved[family], tmp_path, steps=1800, resume=True, frozen_share=0.2)
+    assert_names(lambda: train(other), [folder, "environment", "--name"])
+
+
+def test_controls_and_frozen_tiles(saved, tmp_path):
+    train(options_of(saved["tile_lm"], tmp_path, controls=("path-length",), frozen_share=0.2))
+    train(options_of(saved["vae"], tmp_path, controls=("path-length",), frozen_share=0.2, name="latent"))
+    designer = PolicyDesigner.from_pretrained(tmp_path / "finetune" / "latent" / "designer")
+    observation, _ = designer.make_env(3).reset(seed=0)
+    assert {"targets", "frozen", "latent"} <= set(observation)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "words"),
+    [
+        ("ngram", {}, ["ngram", "vae"]),
+        ("vae", {"representation": "sequence"}, ["tile LM", "vae"]),
+        ("tile_lm", {"network": {"width": "8"}}, ["--network", "latent"]),
+        ("tile_lm", {"samples": 0}, ["--samples", "0"]),
+        ("tile_lm", {"reward": {"goal": "fun"}}, ["goal", "fun", "playable"]),
+        ("tile_lm", {"reward": {"novelty": "lots"}}, ["novelty", "lots"]),
+        ("tile_lm", {"environment": {"colour": "red"}}, ["colour"]),
+        ("tile_lm", {"corpus": ("folder", "nowhere")}, ["nowhere"]),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(family, changes, words, saved, tmp_path):
+    assert_names(lambda: train(options_of(saved[family], tmp_path, **changes)), words)
