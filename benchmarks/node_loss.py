@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from agents.engines import Cluster, make_trainer
+from agents.engines import Cluster
 from agents.networks import NetworkConfig
 from agents.presets import preset
 from agents.tasks import Task
@@ -143,7 +143,9 @@ def drill(
         # Before Ray is imported, which reads them once.
         os.environ |= local.environment
         cluster = Cluster(local.address, num_env_runners=nodes)
-        trainer = make_trainer("rllib", task, ppo, folder, cluster=cluster)
+        from agents.rllib.trainer import RLlibTrainer  # noqa: PLC0415
+
+        trainer = RLlibTrainer(task, ppo, folder, cluster=cluster)
         began = 0.0
         timers: list[threading.Timer] = []
 
@@ -167,9 +169,9 @@ def drill(
                 at(add, add_node)
                 return
             now = time.perf_counter() - began
-            record.updates.append(
-                Update(now, trainer.algorithm.rollout.steps, progress.steps, means.get("return", float("nan")))
-            )
+            rollout = trainer.algorithm.rollout
+            assert rollout is not None
+            record.updates.append(Update(now, rollout.steps, progress.steps, means.get("return", float("nan"))))
             if now > seconds:
                 trainer.ppo = dataclasses.replace(trainer.ppo, steps=progress.steps)
 
