@@ -64,8 +64,8 @@ class LocalCluster:
         nodes: how many there are at first, the head among them.
         cpus_per_node: how many processors each says that it has; more than there are in all is allowed.
         store_megabytes: the size of each node's object store.
-        folder: where Ray keeps sockets and logs; by default a new one that goes with the cluster. Its path must be
-            short.
+        folder: where Ray keeps sockets and logs; by default a new one that goes with the cluster, unless a node does
+            not begin. Its path must be short.
 
     Raises:
         UserError: an argument cannot be used, Ray is not installed, or a node does not begin.
@@ -91,7 +91,8 @@ class LocalCluster:
         self._ray = Path(sys.executable).with_name("ray")
         if not self._ray.exists():
             raise UserError("A local cluster needs Ray: pip install -e '.[rllib]'.")
-        self._given = folder is not None
+        #: Whether logs stay when the cluster has ended.
+        self._kept = folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="tw-", dir=_SHORT_FOLDERS))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.nodes: list[Node] = []
@@ -194,7 +195,7 @@ class LocalCluster:
             _signal(node, signal.SIGKILL)
             node.process.wait()
         self.nodes.clear()
-        if not self._given:
+        if not self._kept:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
@@ -210,7 +211,8 @@ class LocalCluster:
         while _BEGUN not in node.log.read_text(errors="replace"):
             if not node.alive or time.monotonic() - began > BEGIN_PATIENCE:
                 said = node.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-                raise UserError(f"The {node.name} at {node.host} did not begin; it said last: {said[-1][-200:]}")
+                self._kept = True
+                raise UserError(f"The {node.name} at {node.host} did not begin ({said[-1][-200:]}): read {node.log}.")
             time.sleep(0.1)
 
 
@@ -268,7 +270,7 @@ def run(options: Options, command: Sequence[str]) -> int:
         UserError: there is no command, an option cannot be used, or a node does not begin.
     """
     if not command:
-        raise UserError("Give the command to run behind --, for example: -- python -m experiments.pcgrl --engine rllib")
+        raise UserError("The command to run stands behind --: give one, such as -- python -m experiments.pcgrl.")
     for name in ("kill_after", "add_after"):
         if getattr(options, name) < 0:
             raise UserError(f"{name} must be at least 0 seconds; got {getattr(options, name)}.")

@@ -184,7 +184,9 @@ def test_a_cluster_on_this_machine(tmp_path):
         assert {host for host, _ in places} == {node.host for node in cluster.nodes}
         assert all("runtime_resources" in path for _, path in places)
         stranger = {**ENVIRONMENT, "RAY_ADDRESS": cluster.address, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "guess"}
-        refused = subprocess.run([sys.executable, "-c", _JOIN], env=stranger, capture_output=True, text=True)
+        refused = subprocess.run(
+            [sys.executable, "-c", _JOIN], env=stranger, capture_output=True, text=True, check=False
+        )
         assert refused.returncode
         assert "cannot be joined" in refused.stderr
         killed = cluster.kill_node()
@@ -430,16 +432,18 @@ def test_a_full_disk(tmp_path):
     """On a real one: what could not be written is told in a sentence, and the run goes on once there is room."""
     own = ["unshare", "--user", "--map-root-user", "--mount"]
     mount = f"mount -t tmpfs -o size=2m none {tmp_path}"
-    if subprocess.run([*own, "sh", "-c", mount], capture_output=True).returncode:
+    if subprocess.run([*own, "sh", "-c", mount], capture_output=True, check=False).returncode:
         pytest.skip("this system lets nobody but root mount disks")
     shell = f'{mount} && exec "$0" -c "$1" {tmp_path}'
-    done = subprocess.run(
-        [*own, "sh", "-c", shell, sys.executable, _FULL_DISK], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True
-    )
+    command = [*own, "sh", "-c", shell, sys.executable, _FULL_DISK]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
     log, checkpoint, reached = done.stdout.strip().splitlines()
-    assert str(tmp_path / METRICS_FILE) in log
+    # metrics.csv or TensorBoard's file, whichever needs room first.
+    assert str(tmp_path) in log
     assert "no space left" in log
+    assert "make room" in log
     assert str(tmp_path / CHECKPOINT_FILE) in checkpoint
     assert "free some space" in checkpoint
     assert reached == "reached 768"
