@@ -49,8 +49,8 @@ class Cluster:
         if self.address == "local" and processes > room:
             raise UserError(
                 f"{self.num_env_runners} environment runners and {self.num_learners} learners are more than the "
-                f"{room} processes that this machine's {os.cpu_count()} processors can do with: choose fewer, or join a "
-                "cluster."
+                f"{room} processes that this machine's {os.cpu_count()} processors can do with: "
+                "choose fewer, or join a cluster."
             )
         if self.num_env_runners > ppo.lanes:
             raise UserError(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
+import os
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,9 @@ TENSORBOARD_FOLDER = "tensorboard"
 
 #: The learner's own figures in metrics.csv.
 LOSSES = ("entropy", "value_loss", "approx_kl")
+
+#: Errors by which the system says that a file can take no more.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: How many of the latest episodes the figures of a training are means of.
 RECENT = 1000
@@ -249,11 +256,18 @@ class Trainer(ABC):
         """
         if self.share_done() < 1:
             try:
-                self.run(Books(self, report))
+                with _told_once():
+                    self.run(Books(self, report))
             except KeyboardInterrupt:
                 if self.sound():
                     self.save_checkpoint()
                 raise
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                raise UserError(
+                    f"Cannot write in {self.folder}: {os.strerror(error.errno).lower()}; make room and --resume."
+                ) from error
         self.save_checkpoint()
         return self.progress
 
@@ -284,6 +298,22 @@ class Trainer(ABC):
             raise TypeError(f"A {type(policy).__name__} is no designer.")
         environment, generator = self.task.environment, self.task.generator
         return PolicyDesigner(policy, environment, facts, device=self.device, generator=generator)
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Keeps TensorBoard's thread from telling by itself what it cannot write: it is raised where it is written to."""
+    tell = threading.excepthook
+
+    def pass_over(given: Any) -> None:
+        if not isinstance(given.exc_value, OSError):
+            tell(given)
+
+    threading.excepthook = pass_over
+    try:
+        yield
+    finally:
+        threading.excepthook = tell
 
 
 class Books:

@@ -25,6 +25,7 @@ _ADVICE = {
     errno.ENOTDIR: "make its folder first",
     errno.ENOSPC: "free some space or choose another disk",
     errno.EDQUOT: "free some space or choose another disk",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) or choose another disk",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import ray
+from ray.exceptions import RayError
 from ray.rllib.algorithms.ppo import PPO
 from ray.rllib.algorithms.ppo import PPOConfig as RLlibConfig
 from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
@@ -59,6 +61,8 @@ class LanesPPO(PPO):
         #: Where the time went, by part, in all steps.
         self.seconds = {"sampling": 0.0, "transfer": 0.0, "learning": 0.0, "weights": 0.0}
         self._longest = 0.0
+        #: Runners that failed and were asked whether they are back, by place.
+        self._asked: dict[int, ray.ObjectRef] = {}
         super().setup(config)
         self.take_weights()
 
@@ -91,6 +95,25 @@ class LanesPPO(PPO):
         self.seconds["learning"] += learned - sampled
         self.take_weights()
         self.seconds["weights"] += time.perf_counter() - learned
+
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """Takes runners that failed back once they answer; returns their places.
+
+        RLlib's own way waits for an answer before each step: two seconds, in which those that work make many rollouts.
+        """
+        manager = env_runner_group._worker_manager
+        for place, actor in manager.actors().items():
+            if not manager.is_actor_healthy(place) and place not in self._asked:
+                self._asked[place] = actor.ping.remote()
+        asked = {answer: place for place, answer in self._asked.items()}
+        answered = ray.wait(list(asked), num_returns=len(asked), timeout=0)[0] if asked else []
+        back = False
+        for answer in answered:
+            del self._asked[asked[answer]]
+            with suppress(RayError):
+                ray.get(answer)
+                back = True
+        return super().restore_env_runners(env_runner_group) if back else []
 
     def _sample(self) -> tuple[float, Rollout | None]:
         """Returns how many seconds the slowest runner acted, and what all of them did together."""
