@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,9 @@ from envs import UserError
 
 #: The engines: Stable-Baselines3 in this process; RLlib, in this process or in many on one machine or more.
 Engine = Literal["sb3", "rllib"]
+
+#: How many runners and learners a machine may be given for each of its processors.
+PROCESSES = 4
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,13 @@ class Cluster:
                 raise UserError(f"{name} must be at least 0; got {value}.")
         if not self.address:
             raise UserError("The address of a Ray cluster is local, auto, HOST:PORT or ray://HOST:PORT; got nothing.")
+        processes, room = self.num_env_runners + self.num_learners, PROCESSES * (os.cpu_count() or 1)
+        if self.address == "local" and processes > room:
+            raise UserError(
+                f"{self.num_env_runners} environment runners and {self.num_learners} learners are more than the "
+                f"{room} processes that this machine's {os.cpu_count()} processors can do with: "
+                "choose fewer, or join a cluster."
+            )
         if self.num_env_runners > ppo.lanes:
             raise UserError(
                 f"Each of the environment runners needs a lane; got {self.num_env_runners} runners and {ppo.lanes} "

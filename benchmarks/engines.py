@@ -44,6 +44,9 @@ from experiments.run import versions
 #: What is trained where speed is measured: problem, representation.
 SETTINGS = (("zelda", "turtle"), ("binary", "narrow"))
 
+#: What is noted after each update: the time, the processors' time, the steps, and the seconds spent by part.
+Seen = tuple[float, float, int, dict[str, float]]
+
 #: Updates that are not counted: kernels compile, and memory is taken.
 WARM_UP = 2
 
@@ -82,11 +85,12 @@ class Options:
 
 @dataclass
 class Measured:
-    """One line of the table: steps per second, and the seconds of an update by part."""
+    """One line of the table: steps per second and per processor's second, and the seconds of an update by part."""
 
     engine: str
     runners: int | None
     speed: float
+    work: float
     parts: dict[str, float]
 
 
@@ -123,14 +127,15 @@ def own_runner_config(task: Task, ppo: PPOConfig, num_env_runners: int) -> RLlib
 
 def measure(engine: Engine, task: Task, ppo: PPOConfig, runners: int, repeats: int) -> Measured:
     """Times the updates of one of this project's engines."""
-    seen: list[tuple[float, int, dict[str, float]]] = []
+    seen: list[Seen] = []
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(num_env_runners=runners) if engine == "rllib" else None
         trainer = make_trainer(engine, task, replace(ppo, steps=2**62), Path(folder), cluster=cluster)
         spent = _parts(trainer)
+        remote = trainer.algorithm if isinstance(trainer, RLlibTrainer) else None
 
         def report(progress: Progress, share: float, means: dict[str, float]) -> None:
-            seen.append((time.perf_counter(), progress.steps, dict(spent())))
+            seen.append((time.perf_counter(), processor_seconds(remote), progress.steps, dict(spent())))
             if len(seen) > WARM_UP + repeats:
                 trainer.ppo = replace(ppo, steps=progress.steps)
 
@@ -159,10 +164,11 @@ def measure_own(task: Task, ppo: PPOConfig, runners: int, repeats: int) -> Measu
     connect(Cluster(num_env_runners=runners))
     with hushed():
         algorithm = own_runner_config(task, ppo, runners).build_algo()
-    seen: list[tuple[float, int, dict[str, float]]] = []
+    seen: list[Seen] = []
     for _ in range(WARM_UP + repeats + 1):
         found = algorithm.train()
-        seen.append((time.perf_counter(), int(found["num_env_steps_sampled_lifetime"]), {}))
+        steps = int(found["num_env_steps_sampled_lifetime"])
+        seen.append((time.perf_counter(), processor_seconds(algorithm), steps, {}))
     algorithm.stop()
     ray.shutdown()
     line = _line("rllib, its own runner", runners, seen)
@@ -170,20 +176,30 @@ def measure_own(task: Task, ppo: PPOConfig, runners: int, repeats: int) -> Measu
     return replace(line, parts=line.parts | {ours: float(found["timers"][theirs]) for theirs, ours in OWN.items()})
 
 
-def _line(engine: str, runners: int | None, seen: list[tuple[float, int, dict[str, float]]]) -> Measured:
-    counted = seen[WARM_UP:]
-    pairs = list(pairwise(counted))
-    speed = median((then[1] - now[1]) / (then[0] - now[0]) for now, then in pairs)
-    parts = {name: median(then[2][name] - now[2][name] for now, then in pairs) for name in seen[0][2]}
+def processor_seconds(algorithm: Any = None) -> float:
+    """Returns how long processors have worked for this process and for RLlib's environment runners."""
+    spent = time.process_time()
+    if algorithm is not None:
+        runners = algorithm.env_runner_group
+        spent += sum(runners.foreach_env_runner(lambda runner: time.process_time(), local_env_runner=False))
+    return spent
+
+
+def _line(engine: str, runners: int | None, seen: list[Seen]) -> Measured:
+    pairs = list(pairwise(seen[WARM_UP:]))
+    speed = median((then[2] - now[2]) / (then[0] - now[0]) for now, then in pairs)
+    work = median((then[2] - now[2]) / (then[1] - now[1]) for now, then in pairs)
+    parts = {name: median(then[3][name] - now[3][name] for now, then in pairs) for name in seen[0][3]}
     whole = median(then[0] - now[0] for now, then in pairs)
     if engine == "sb3":
         parts["sampling"] = whole - parts["learning"]
-    return Measured(engine, runners, speed, {**parts, "update": whole})
+    return Measured(engine, runners, speed, work, {**parts, "update": whole})
 
 
 def speed_table(options: Options) -> None:
     """Prints how fast the engines train, and where the time goes."""
-    columns = ("environment", "lanes", "engine", "runners", "steps/s", *(f"{name} (s)" for name in ("update", *PARTS)))
+    columns = ("environment", "lanes", "engine", "runners", "steps/s", "steps per processor second")
+    columns += tuple(f"{name} (s)" for name in ("update", *PARTS))
     print("| " + " | ".join(columns) + " |")
     print("| --- " * len(columns) + "|")
     for problem, representation in SETTINGS:
@@ -199,7 +215,15 @@ def speed_table(options: Options) -> None:
                     line = measure(cast("Engine", engine), task, ppo, runners, options.repeats)
                 parts = [f"{line.parts[name]:.3f}" if name in line.parts else "" for name in ("update", *PARTS)]
                 count = "" if line.runners is None else str(line.runners)
-                cells = [f"{problem}-{representation}", str(lanes), line.engine, count, f"{line.speed:,.0f}", *parts]
+                cells = [
+                    f"{problem}-{representation}",
+                    str(lanes),
+                    line.engine,
+                    count,
+                    f"{line.speed:,.0f}",
+                    f"{line.work:,.0f}",
+                    *parts,
+                ]
                 print("| " + " | ".join(cells) + " |", flush=True)
     rewards = np.random.default_rng(0).random((PPOConfig().rollout, PPOConfig().lanes))
     spent = []

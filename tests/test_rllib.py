@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.designer import PolicyDesigner
 from agents.engines import Cluster, make_trainer
 from agents.networks import NetworkConfig
 from agents.rewards import RewardConfig
@@ -20,6 +22,7 @@ from agents.tasks import Task
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, PPOConfig, TrainingStoppedError
 from envs import UserError
 from envs.records import read_metrics
+from experiments.run import main
 from generators.corpus import CorpusOptions, load_corpus
 from generators.generator import FitOptions
 from generators.packing import PackedGenerator
@@ -259,6 +262,26 @@ def test_a_damaged_checkpoint_is_refused(trainers, tmp_path):
         assert (tmp_path / CHECKPOINT_FILE).read_bytes() == damage
 
 
+def test_the_command_line_leaves_the_same_run(tmp_path, capsys):
+    from experiments import pcgrl
+
+    arguments = ["--problem", "binary", "--representation", "narrow", "--shape", "4", "5", "--out", str(tmp_path)]
+    arguments += ["--ppo", "lanes", "6", "rollout", "16", "batch", "32", "--network", "channels", "4", "width", "16"]
+    arguments += ["--evaluation-levels", "3"]
+    for engine, steps in (("rllib", 200), ("sb3", 400), ("rllib", 600)):
+        onward = [] if steps == 200 else ["--resume"]
+        main(pcgrl.Options, pcgrl.train, [*arguments, "--steps", str(steps), "--engine", engine, *onward])
+    folder = tmp_path / "pcgrl" / "binary-narrow-seed0"
+    record = json.loads((folder / "config.json").read_text())
+    assert record["options"]["engine"] == "rllib"
+    assert record["versions"]["ray"] == ray.__version__
+    left = {path.name for path in folder.iterdir()}
+    assert {"designer", "curves.png", "levels.png", "design.gif", "evaluation.md", "levels.txt", "tensorboard"} <= left
+    assert table(folder)["steps"][-1] >= 600
+    assert len(PolicyDesigner.from_pretrained(folder / "designer").design(count=2, seed=0).levels) == 2
+    assert "3 new start levels" in capsys.readouterr().out
+
+
 # Runners and learners.
 
 
@@ -320,8 +343,29 @@ def test_several_learners_stay_one(trainers, tmp_path):
     assert torch.equal(moments(again), averaged)
 
 
+@pytest.mark.slow
+def test_a_learner_that_dies_stops_the_training(trainers, tmp_path):
+    trainer = trainers(tmp_path, cluster=Cluster(num_learners=2), steps=10**9, minutes=2)
+
+    def report(progress, share, means):
+        if progress.updates == 2:
+            os.kill(trainer.algorithm.on_learners(process_of)[1], signal.SIGKILL)
+
+    with pytest.raises(TrainingStoppedError, match="RLlib failed") as stopped:
+        trainer.learn(report)
+    assert str(tmp_path / CHECKPOINT_FILE) in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+    again = trainers(tmp_path)
+    again.resume()
+    assert again.progress.updates == 2
+
+
+def process_of(worker):
+    return os.getpid()
+
+
 def processes(trainer):
-    return trainer.algorithm.env_runner_group.foreach_env_runner(lambda runner: os.getpid(), local_env_runner=False)
+    return trainer.algorithm.env_runner_group.foreach_env_runner(process_of, local_env_runner=False)
 
 
 @pytest.mark.slow
@@ -400,7 +444,8 @@ def test_rllibs_own_runner_and_learner_can_train_the_module(tmp_path):
         ("rllib", Cluster(address=""), {}, ["address", "HOST:PORT"]),
         ("rllib", Cluster(num_env_runners=7), {}, ["7 runners", "6 lanes"]),
         ("rllib", Cluster(num_learners=2), {"batch": 3}, ["2 learners", "batch of 3"]),
-        ("rllib", Cluster(num_env_runners=999), {"lanes": 999}, ["999 environment runners", "processors"]),
+        ("rllib", Cluster(num_env_runners=9999), {"lanes": 9999}, ["9999 environment runners", "processors"]),
+        ("rllib", Cluster("auto", 999), {"lanes": 999}, ["999 environment runners", "processors", "free"]),
         ("rllib", Cluster(num_learners=1, num_gpus_per_learner=9), {}, ["GPUs", "9"]),
     ],
 )
