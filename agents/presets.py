@@ -59,7 +59,7 @@ def finetuning_preset(representation: str) -> Preset:
             PPOConfig(
                 lanes=128, batch=32, epochs=2, learning_rate=5e-4, gamma=1.0, gae_lambda=0.98, entropy=0.0, rollout=1
             ),
-            reward=RewardConfig(scale=0.0, bonus=1.0, goal="playable", novelty=0.5, kl=0.01),
+            reward=RewardConfig(scale=0.0, bonus=1.0, goal="playable", novelty=1.0, reach=0.3, kl=0.05),
         )
     return Preset(
         PPOConfig(lanes=128, rollout=16, batch=512, epochs=4, learning_rate=1e-3, gamma=0.98, entropy=0.0),

@@ -10,6 +10,8 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.players.difficulty import DifficultyTerm
+from agents.players.solver import SolverPlayer
 from envs import UserError
 from envs.errors import unknown_name
 from envs.problem import Problem
@@ -40,6 +42,9 @@ class RewardConfig:
             is nearer to a level of the corpus or to one that the designer made lately.
         reach: the share of tiles in which a level must differ to count as entirely new.
         memory: how many of the designer's latest levels count as known.
+        regret: the weight of difficulty: what the solver wins more often than a player who follows it but errs (regret
+            as in Dennis 2020, see `agents.players.difficulty`).
+        errors: how often that player makes a random move instead.
         kl: for a pretrained policy, the reward that a nat of divergence from what it was at first costs (Ziegler 2019).
         kl_target: the divergence of a level in nats that this weight is moved towards; 0 leaves the weight as it is.
     """
@@ -50,6 +55,8 @@ class RewardConfig:
     novelty: float = 0.0
     reach: float = 0.1
     memory: int = 2000
+    regret: float = 0.0
+    errors: float = 0.3
     kl: float = 0.0
     kl_target: float = 0.0
 
@@ -62,6 +69,8 @@ class RewardConfig:
                 raise UserError(f"{name} must be a finite number of at least 0; got {value}.")
         if self.kl_target and not self.kl:
             raise UserError(f"kl_target moves the weight kl, which must be above 0 at first; got kl={self.kl}.")
+        if not 0 < self.errors <= 1:
+            raise UserError(f"errors is a share of moves, above 0 and at most 1; got {self.errors}.")
         if not 0 < self.reach <= 1:
             raise UserError(f"reach is a share of tiles, above 0 and at most 1; got {self.reach}.")
 
@@ -144,6 +153,9 @@ class LearnersReward:
             self._terms["playable"] = (config.bonus, Playable(problem))
         if config.novelty:
             self._terms["novelty"] = (config.novelty, Novelty(config.reach, known, config.memory))
+        if config.regret:
+            weak, strong = SolverPlayer(problem, noise=config.errors), SolverPlayer(problem)
+            self._terms["regret"] = (config.regret, DifficultyTerm(weak, strong))
 
     @property
     def figures(self) -> Sequence[str]:

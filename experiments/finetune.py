@@ -86,7 +86,7 @@ class Options(EngineOptions):
             PATH; by default what the generator was trained on.
         samples: how many levels are judged, before and after.
         ppo: how to train, as names and values. None of it need be given.
-        reward: what is paid, likewise: goal, bonus, novelty, reach, memory, kl, kl_target, scale.
+        reward: what is paid, likewise: goal, bonus, novelty, reach, memory, regret, errors, kl, kl_target, scale.
         network: the shape of a latent designer's network, likewise.
         environment: further options of the environment, likewise: steps and step_size of the latent representation.
     """
@@ -343,6 +343,8 @@ def compose(run: Run, table: str, pictures: list[Path], facts: dict[str, Any]) -
     paid = f"{reward.bonus:g} for a level that is {reward.goal.replace('_', ' ')}"
     if reward.novelty:
         paid += f", up to {reward.novelty:g} for novelty"
+    if reward.regret:
+        paid += f", up to {reward.regret:g} for difficulty"
     if reward.scale:
         paid += f", {reward.scale:g} times the environment's own reward"
     if _writes(run.trainer) and reward.kl:

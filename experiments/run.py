@@ -24,7 +24,7 @@ CONFIG_FILE = "config.json"
 #: Seeds are below this, so that what is added to them stays within what NumPy's and torch's generators take.
 _SEEDS = 2**31
 
-_PACKAGES = ("tilewright", "numpy", "numba", "gymnasium", "torch", "stable-baselines3")
+_PACKAGES = ("tilewright", "numpy", "numba", "gymnasium", "torch", "stable-baselines3", "ray")
 
 
 def main(options: type[Options], experiment: Callable[[Options], None], arguments: list[str] | None = None) -> None:

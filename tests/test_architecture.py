@@ -83,6 +83,16 @@ def test_there_are_no_import_circles():
     assert circles == []
 
 
+def test_ray_stays_in_its_engine():
+    """Nothing but `agents/rllib` imports Ray, and nothing but `agents/engines.py`, and it late, imports that."""
+    engine = ROOT / "agents" / "rllib"
+    others = {path: imported(path) for floor in FLOORS for path in sources(floor) if engine not in path.parents}
+    assert [path for path, names in others.items() if any(name.split(".")[0] == "ray" for name in names)] == []
+    users = [path for path, names in others.items() if any("agents.rllib" in name for name in names)]
+    assert users == [ROOT / "agents" / "engines.py"]
+    assert not any("agents.rllib" in name for name in imported(users[0], top_level_only=True))
+
+
 def test_the_floors_are_the_packages():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["tool"]["setuptools"]["packages"]["find"]["include"] == [f"{floor}*" for floor in FLOORS]

@@ -59,6 +59,18 @@ def test_the_solver_pays_for_what_it_completes():
     assert tuple(reward.figures) == ("playable", "novelty")
 
 
+def test_difficulty_is_what_a_player_who_errs_loses():
+    easy = ZELDA.parse(["@kD..", ".....", ".....", "....."])
+    guarded = ZELDA.parse(["@.b.k", ".b.b.", "..b..", "b...D"])
+    shut = ZELDA.parse(["@##.k", "####.", "..b..", "b...D"])
+    reward = LearnersReward(RewardConfig(scale=0.0, bonus=0.0, regret=2.0, errors=0.5), ZELDA)
+    outcomes = {"success": np.zeros(3, bool)}
+    paid, worth = reward(np.zeros(3), np.ones(3, bool), outcomes, np.stack([easy, guarded, shut]))
+    np.testing.assert_allclose(paid, 2 * worth["regret"])
+    assert worth["regret"][1] > worth["regret"][0]
+    assert worth["regret"][2] == 0
+
+
 @pytest.mark.parametrize("goal", ["success", "strict_success"])
 def test_success_is_what_the_environment_says(goal):
     reward = LearnersReward(RewardConfig(scale=1.0, bonus=4.0, goal=goal), ZELDA)
@@ -91,6 +103,8 @@ def test_the_price_moves_towards_its_target():
         ({"novelty": float("nan")}, ["novelty", "nan"]),
         ({"reach": 0.0}, ["reach", "0.0"]),
         ({"kl_target": 3.0}, ["kl_target", "kl=0.0"]),
+        ({"errors": 1.5}, ["errors", "1.5"]),
+        ({"goal": "fun"}, ["goal", "fun", "playable"]),
     ],
 )
 def test_settings_that_cannot_be_used(change, words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.designer import PolicyDesigner
 from agents.engines import Cluster, make_trainer
 from agents.networks import NetworkConfig
 from agents.rewards import RewardConfig
@@ -20,6 +22,11 @@ from agents.tasks import Task
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, PPOConfig, TrainingStoppedError
 from envs import UserError
 from envs.records import read_metrics
+from experiments.run import main
+from generators.corpus import CorpusOptions, load_corpus
+from generators.generator import FitOptions
+from generators.packing import PackedGenerator
+from generators.suite import make_generator
 
 torch.set_num_threads(1)
 ray = pytest.importorskip("ray")
@@ -44,10 +51,12 @@ def trainers():
     """Makes trainers, and ends what they keep running."""
     made = []
 
-    def make(folder, engine="rllib", *, seed=0, cluster=None, network=SMALL, environment=None, reward=None, **ppo):
+    def make(
+        folder, engine="rllib", *, seed=0, cluster=None, network=SMALL, environment=None, reward=None, task=None, **ppo
+    ):
         folder.mkdir(exist_ok=True)
         options = {"problem": "binary", "representation": "narrow", "shape": [4, 5], "step_limit": 12}
-        task = Task({**options, **(environment or {})}, network, reward or RewardConfig())
+        task = task or Task({**options, **(environment or {})}, network, reward or RewardConfig())
         made.append(make_trainer(engine, task, dataclasses.replace(PPO, **ppo), folder, seed=seed, cluster=cluster))
         return made[-1]
 
@@ -71,9 +80,9 @@ def watch(trainer):
     sample = trainer.algorithm._sample
 
     def sampled():
-        rollout = sample()
+        seconds, rollout = sample()
         seen.append(rollout)
-        return rollout
+        return seconds, rollout
 
     trainer.algorithm._sample = sampled
     return seen
@@ -152,6 +161,31 @@ def test_every_kind_of_network_learns(trainers, tmp_path, environment, kind):
     assert len(trainer.designer().design(count=2, seed=0).levels) == 2
 
 
+@pytest.mark.parametrize("family", ["tile_lm", "vae"])
+def test_pretrained_generators_learn(trainers, tmp_path, family):
+    """Whole levels by a tile LM, whose price of divergence moves, and real numbers in the latents of a VAE."""
+    corpus = load_corpus("zelda", CorpusOptions(levels=40, shape=(5, 6)))
+    config = {"tile_lm": {"width": 16, "depth": 1, "heads": 2, "radius": 1}, "vae": {"latents": 4, "width": 16}}
+    generator = make_generator(family, corpus, **config[family])
+    generator.fit(corpus, FitOptions(minutes=0, steps=10, batch=16, warm_up=2, patience=0))
+    writes = family == "tile_lm"
+    environment = {"problem": "zelda", "representation": "sequence" if writes else "latent"}
+    reward = RewardConfig(scale=0.0, goal="playable", novelty=0.5, kl=0.05 * writes, kl_target=1e-6 * writes)
+    task = Task(environment, SMALL, reward, corpus.train.levels, PackedGenerator.of(generator))
+    ppo = {"steps": 300, "rollout": 4, "batch": 4}
+    trainer = trainers(tmp_path, task=task, **ppo)
+    before = weights(trainer)
+    trainer.learn()
+    assert not torch.equal(before, weights(trainer))
+    assert trainer.sound()
+    assert ("kl" in table(tmp_path)) == writes
+    assert (trainer.price.weight not in (0, 0.05)) == writes
+    again = trainers(tmp_path, "sb3", task=task, **ppo)
+    again.resume()
+    assert torch.equal(weights(again), weights(trainer))
+    assert again.price.weight == trainer.price.weight
+
+
 def test_weights_that_are_no_numbers_stop_the_training(trainers, tmp_path):
     trainer = trainers(tmp_path)
     update, updates = trainer.algorithm.learner_group.update, []
@@ -211,6 +245,10 @@ def test_the_first_rollouts_after_a_resume_are_by_the_restored_weights(trainers,
         assert_by(fresh, seen[0])
     # Both runners are in it.
     assert seen[0].steps > PPO.lanes // 2 * PPO.rollout
+    # What is wrong with a task is told at once, and not taken for a failing machine.
+    trainer.algorithm.settings = {"colour": 1.0}
+    with pytest.raises(RuntimeError, match="colour"):
+        trainer._iterate()
 
 
 def test_a_damaged_checkpoint_is_refused(trainers, tmp_path):
@@ -222,6 +260,26 @@ def test_a_damaged_checkpoint_is_refused(trainers, tmp_path):
         with pytest.raises(UserError, match="damaged or of another network"):
             trainer.resume()
         assert (tmp_path / CHECKPOINT_FILE).read_bytes() == damage
+
+
+def test_the_command_line_leaves_the_same_run(tmp_path, capsys):
+    from experiments import pcgrl
+
+    arguments = ["--problem", "binary", "--representation", "narrow", "--shape", "4", "5", "--out", str(tmp_path)]
+    arguments += ["--ppo", "lanes", "6", "rollout", "16", "batch", "32", "--network", "channels", "4", "width", "16"]
+    arguments += ["--evaluation-levels", "3"]
+    for engine, steps in (("rllib", 200), ("sb3", 400), ("rllib", 600)):
+        onward = [] if steps == 200 else ["--resume"]
+        main(pcgrl.Options, pcgrl.train, [*arguments, "--steps", str(steps), "--engine", engine, *onward])
+    folder = tmp_path / "pcgrl" / "binary-narrow-seed0"
+    record = json.loads((folder / "config.json").read_text())
+    assert record["options"]["engine"] == "rllib"
+    assert record["versions"]["ray"] == ray.__version__
+    left = {path.name for path in folder.iterdir()}
+    assert {"designer", "curves.png", "levels.png", "design.gif", "evaluation.md", "levels.txt", "tensorboard"} <= left
+    assert table(folder)["steps"][-1] >= 600
+    assert len(PolicyDesigner.from_pretrained(folder / "designer").design(count=2, seed=0).levels) == 2
+    assert "3 new start levels" in capsys.readouterr().out
 
 
 # Runners and learners.
@@ -269,7 +327,7 @@ def test_several_learners_stay_one(trainers, tmp_path):
 
     from agents.rllib.learner import read_state
 
-    states = [result.get()["policy"] for result in trainer.algorithm.learner_group.foreach_learner(read_state)]
+    states = [state["policy"] for state in trainer.algorithm.on_learners(read_state)]
     assert len(states) == 2
     for name, part in trainer.policy.state_dict().items():
         assert torch.equal(part, states[0][name])

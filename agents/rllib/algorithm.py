@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError
@@ -23,6 +23,8 @@ from agents.rollouts import Rollout
 from agents.tasks import Task
 from agents.training import PPOConfig
 from envs.vector_env import DesignVectorEnv
+
+T = TypeVar("T")
 
 #: How many seconds runners may take for a rollout before one was seen (kernels compile then), and at least after that.
 FIRST_PATIENCE, LEAST_PATIENCE = 600.0, 60.0
@@ -57,7 +59,7 @@ class LanesPPO(PPO):
         self.rollout = None
         self.losses = {}
         #: Where the time went, by part, in all steps.
-        self.seconds = {"sampling": 0.0, "learning": 0.0, "weights": 0.0}
+        self.seconds = {"sampling": 0.0, "transfer": 0.0, "learning": 0.0, "weights": 0.0}
         self._longest = 0.0
         #: Runners that failed and were asked whether they are back, by place.
         self._asked: dict[int, ray.ObjectRef] = {}
@@ -80,9 +82,10 @@ class LanesPPO(PPO):
     def training_step(self) -> None:
         """Samples and learns once."""
         began = time.perf_counter()
-        self.rollout = self._sample()
+        acting, self.rollout = self._sample()
         sampled = time.perf_counter()
-        self.seconds["sampling"] += sampled - began
+        self.seconds["sampling"] += acting
+        self.seconds["transfer"] += sampled - began - acting
         if self.rollout is None:
             return
         shards = split(self.rollout.rows, self.config.num_learners)
@@ -112,22 +115,37 @@ class LanesPPO(PPO):
                 back = True
         return super().restore_env_runners(env_runner_group) if back else []
 
-    def _sample(self) -> Rollout | None:
+    def _sample(self) -> tuple[float, Rollout | None]:
+        """Returns how many seconds the slowest runner acted, and what all of them did together."""
         order = Order(self._state, self.seed, self.settings)
-        runners = self.env_runner_group
         if not self.config.num_env_runners:
-            return self.local_runner.collect(order)[1]
+            return self.local_runner.collect(order)
         began = time.perf_counter()
-        results = runners.foreach_env_runner(
-            "collect",
+        results = self.env_runner_group.foreach_env_runner(
+            "answer",
             kwargs={"order": ray.put(order)},
             local_env_runner=False,
             timeout_seconds=max(_PATIENCE * self._longest, LEAST_PATIENCE) if self._longest else FIRST_PATIENCE,
         )
         if not results:
-            return None
+            return 0.0, None
         self._longest = max(self._longest, time.perf_counter() - began)
-        return Rollout.joined([rollout for _, rollout in results])
+        for _, rollout in results:
+            if isinstance(rollout, Exception):
+                raise rollout
+        return max(seconds for seconds, _ in results), Rollout.joined([rollout for _, rollout in results])
+
+    def on_learners(self, function: Callable[..., T], **given: Any) -> list[T]:
+        """Calls a function with each learner, and returns what it returned.
+
+        Raises:
+            RayError: a learner has died.
+        """
+        results = list(self.learner_group.foreach_learner(function, **given))
+        for result in results:
+            if not result.ok:
+                raise result.get()
+        return [result.get() for result in results]
 
 
 def make_config(task: Task, ppo: PPOConfig, cluster: Cluster, seed: int, gpu: int | None) -> RLlibConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +13,12 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
-from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 
 from agents.policy import Policy
 from agents.rollouts import Collector, Rollout, make_collector
 from agents.tasks import Task
 from agents.training import PPOConfig
+from envs import UserError
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,33 @@ class LanesRunner(SingleAgentEnvRunner):
             DEFAULT_MODULE_ID: single,
         }
 
-    def collect(self, order: Order) -> tuple[int, Rollout]:
+    def answer(self, order: Order) -> tuple[float, Rollout | Exception]:
+        """Does what `collect` does, in another process than the driver's.
+
+        What is wrong with the task is handed over, lest Ray take it for a failing machine and try again.
+        """
+        try:
+            return self.collect(order)
+        except UserError as error:
+            return 0.0, error
+        except Exception:
+            return 0.0, RuntimeError(f"An environment runner failed:\n{traceback.format_exc()}")
+
+    def collect(self, order: Order) -> tuple[float, Rollout]:
         """Takes over the weights, and acts by them.
 
         Returns:
-            The number of the weights that it acted by, and the rollout.
+            How many seconds it took, and the rollout.
         """
+        began = time.perf_counter()
         self.set_state(dict(order.state))
         if self._collector is None:
             task: Task = self.config.env_config["task"]
             ppo: PPOConfig = self.config.env_config["ppo"]
             first, lanes = share(ppo.lanes, max(self.num_workers, 1), max((self.worker_index or 0) - 1, 0))
             self._collector = make_collector(task, self.policy, ppo, lanes, order.seed + first)
-        return order.state[WEIGHTS_SEQ_NO], self._collector.collect(**order.settings)
+        rollout = self._collector.collect(**order.settings)
+        return time.perf_counter() - began, rollout
 
     def sample(self, **kwargs: Any) -> Any:
         """Refuses: the driver calls `collect`."""

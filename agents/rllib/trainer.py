@@ -88,13 +88,14 @@ class RLlibTrainer(Trainer):
 
     def state(self) -> dict[str, Any]:
         """Returns the weights and the optimiser's state."""
-        return next(result.get() for result in self.algorithm.learner_group.foreach_learner(read_state))
+        return self.algorithm.on_learners(read_state)[0]
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state` returned, in all learners."""
+        # What does not fit shows here, before anything has been changed in the learners.
+        self.policy.load_state_dict(state["policy"])
         given = {name: state[name] for name in ("policy", "optimizer") if name in state}
-        for result in self.algorithm.learner_group.foreach_learner(write_state, state=given):
-            result.get()
+        self.algorithm.on_learners(write_state, state=given)
         self.algorithm.take_weights()
 
     def run(self, books: Books) -> None:
@@ -113,6 +114,8 @@ class RLlibTrainer(Trainer):
                 figures |= {f"train/{name}": value for name, value in losses.items()}
                 for name, value in {**figures, "time/steps_per_second": speed}.items():
                     board.add_scalar(name, value, self.progress.steps)
+        except RayError as error:
+            raise self._stopped(f"RLlib failed ({str(error).strip().splitlines()[-1][:160]})") from error
         finally:
             board.close()
 
@@ -126,10 +129,7 @@ class RLlibTrainer(Trainer):
             algorithm.settings = {"kl_weight": self.price.weight}
         began = time.monotonic()
         while True:
-            try:
-                algorithm.train()
-            except RayError as error:
-                raise self._stopped(f"RLlib failed ({str(error).strip().splitlines()[-1][:160]})") from error
+            algorithm.train()
             if algorithm.rollout is not None:
                 return algorithm.rollout, algorithm.losses
             if time.monotonic() - began > RETURN_PATIENCE:

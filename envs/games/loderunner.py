@@ -127,19 +127,27 @@ class LoderunnerRules(Rules):
 
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns what a player sees: uint8 (height, width), indices into `sprites`; guards hide who is behind them."""
-        rows, columns = state[HEIGHT] + 2, state[WIDTH] + 2
+        return self.boards(state[None])[0]
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, height, width); see `board`."""
+        rows, columns = states[0, HEIGHT] + 2, states[0, WIDTH] + 2
         padded = rows * columns
-        tiles, holes, cells, traps = (state[HEADER + i * padded : HEADER + (i + 1) * padded] for i in range(4))
-        count = state[GUARDS]
-        board = tiles.astype(np.uint8)
-        board[holes > 0] = _HOLE
-        on = tiles[state[PLACE]]
-        looks = _PLAYER_LEFT if state[FACING] == LEFT else PLAYER
-        board[state[PLACE]] = {LADDER: _PLAYER_LADDER, ROPE: _PLAYER_ROPE}.get(int(on), looks)
-        for cell, trap in zip(cells[:count], traps[:count], strict=True):
-            seen = {LADDER: _GUARD_LADDER, ROPE: _GUARD_ROPE}.get(int(tiles[cell]), GUARD)
-            board[cell] = _TRAPPED if trap > 0 else seen
-        return np.ascontiguousarray(board.reshape(rows, columns)[1:-1, 1:-1])
+        tiles, holes, cells, traps = (states[:, HEADER + i * padded : HEADER + (i + 1) * padded] for i in range(4))
+        boards = tiles.astype(np.uint8)
+        boards[holes > 0] = _HOLE
+        lanes, places = np.arange(len(states)), states[:, PLACE]
+        on = tiles[lanes, places]
+        looks = np.where(states[:, FACING] == LEFT, _PLAYER_LEFT, PLAYER)
+        boards[lanes, places] = np.where(on == LADDER, _PLAYER_LADDER, np.where(on == ROPE, _PLAYER_ROPE, looks))
+        # One guard of every game after the other, so that of two on a cell the later one shows.
+        for guard in range(int(states[:, GUARDS].max())):
+            there = np.flatnonzero(guard < states[:, GUARDS])
+            places = cells[there, guard]
+            on = tiles[there, places]
+            seen = np.where(on == LADDER, _GUARD_LADDER, np.where(on == ROPE, _GUARD_ROPE, GUARD))
+            boards[there, places] = np.where(traps[there, guard] > 0, _TRAPPED, seen)
+        return np.ascontiguousarray(boards.reshape(-1, rows, columns)[:, 1:-1, 1:-1])
 
     def solve_state(
         self, state: NDArray[np.int32], budget: int | None = None, stop: NDArray[np.uint8] | None = None

@@ -206,13 +206,36 @@ class PlatformRules(Rules):
 
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns the board with everything put on the cell that its middle is in."""
-        board = self.ground(state, bumps=False)
-        height, width = board.shape
-        for actor in reversed(self.actors(state)):
-            row, column = int(actor.row + 0.5), int(actor.column + 0.5)
-            if 0 <= row < height and 0 <= column < width:
-                board[row, column] = actor.sprite
-        return board
+        return self.boards(state[None])[0]
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, height, width); see `board`."""
+        height, width = int(states[0, HEIGHT]), int(states[0, WIDTH])
+        boards = self._grounds(states)
+        lanes = np.arange(len(states))
+
+        def put(lanes: NDArray[np.int64], rows: NDArray, columns: NDArray, sprites: NDArray | int) -> None:
+            """Puts things on the cells that are nearest to their places, rows and columns in tiles."""
+            row, column = (rows + 0.5).astype(np.int64), (columns + 0.5).astype(np.int64)
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            seen = np.broadcast_to(sprites, lanes.shape)
+            boards[lanes[inside], row[inside], column[inside]] = seen[inside]
+
+        enemies = states[:, HEADER + height * width :].reshape(len(states), -1, 3)
+        # The first ones stand in front, before them a block that was bumped, and before all the player.
+        for enemy in reversed(range(int(states[:, ENEMIES].max()))):
+            there = np.flatnonzero((enemy < states[:, ENEMIES]) & (enemies[:, enemy, 2] != GONE))
+            x, y = enemies[there, enemy, 0], enemies[there, enemy, 1]
+            put(there, (y + ENEMY_HEIGHT) / TILE - 1, (x + ENEMY_WIDTH / 2) / TILE - 0.5, _BEETLE)
+        bumping = np.flatnonzero(states[:, BUMP_LEFT] > 0)
+        cell = states[bumping, BUMPED]
+        tiles = states[bumping, HEADER + cell]
+        put(bumping, cell // width - 0.08 * states[bumping, BUMP_LEFT], cell % width, tiles)
+        sprites = np.where((states[:, SPEED_X] != 0) & (states[:, X] // 96 % 2 != 0), _STRIDE, _PLAYER)
+        sprites = np.where(states[:, GROUND] == 0, _JUMP, sprites)
+        rows = (states[:, Y] + PLAYER_HEIGHT) / TILE - 1
+        put(lanes, rows, (states[:, X] + PLAYER_WIDTH / 2) / TILE - 0.5, sprites)
+        return boards
 
     def ground(self, state: NDArray[np.int32], bumps: bool = True) -> NDArray[np.uint8]:
         """Returns the level without what moves: uint8 (height, width), indices into `sprites`.
@@ -221,14 +244,22 @@ class PlatformRules(Rules):
             state: a state of a game.
             bumps: whether a block that was just bumped is left out, as `actors` shows it.
         """
-        height, width = int(state[HEIGHT]), int(state[WIDTH])
-        board = state[HEADER : HEADER + height * width].astype(np.uint8).reshape(height, width)
-        # Grass grows on ground that is open above, and a tube has a rim.
-        covered = np.vstack([np.zeros((1, width), bool), board[:-1] == board[1:]])
-        tops = np.where(board == TUBE, _TUBE_TOP, np.where(board == SOLID, _GRASS, board))
-        shown = np.where(covered, board, tops).astype(np.uint8)
+        shown = self._grounds(state[None])[0]
         if bumps and state[BUMP_LEFT] > 0:
             shown.ravel()[state[BUMPED]] = 0
+        return shown
+
+    @staticmethod
+    def _grounds(states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns the levels of many games without what moves, uint8 (n, height, width)."""
+        height, width = int(states[0, HEIGHT]), int(states[0, WIDTH])
+        boards = states[:, HEADER : HEADER + height * width].astype(np.uint8).reshape(-1, height, width)
+        # Grass grows on ground that is open above, and a tube has a rim.
+        shown = boards.copy()
+        open_above = np.ones(boards.shape, np.bool_)
+        open_above[:, 1:] = boards[:, :-1] != boards[:, 1:]
+        shown[open_above & (boards == TUBE)] = _TUBE_TOP
+        shown[open_above & (boards == SOLID)] = _GRASS
         return shown
 
     def actors(self, state: NDArray[np.int32]) -> list[Actor]:

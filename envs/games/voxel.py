@@ -98,10 +98,22 @@ class VoxelRules(Rules):
 
     def board(self, state: NDArray[np.int32]) -> NDArray[np.uint8]:
         """Returns the storeys one below another, the lowest first: uint8 (depth * height, width)."""
-        board = np.where(self.level(state) == 0, _AIR, _BLOCK).astype(np.uint8)
-        board[self.place(state, voxel_rules.GOAL)] = _FLAG
-        board[self.place(state)] = _PLAYER
-        return board.reshape(-1, board.shape[2])
+        return self.boards(state[None])[0]
+
+    def boards(self, states: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Returns what the players of many games see, uint8 (n, depth * height, width); see `board`."""
+        depth, height, width = (int(size) for size in states[0, : voxel_rules.WALKER])
+        columns = (height + 4) * (width + 2)
+        padded = states[:, voxel_rules.HEADER : voxel_rules.HEADER + columns * (depth + 3)]
+        cells = padded.reshape(-1, height + 4, width + 2, depth + 3)[:, 2 : height + 2, 2:, 2 : depth + 2]
+        boards = np.where(cells < OPEN, _BLOCK, _AIR).astype(np.uint8).transpose(0, 3, 1, 2)
+        boards = np.ascontiguousarray(boards)
+        lanes = np.arange(len(states))
+        for which, sprite in ((voxel_rules.GOAL, _FLAG), (voxel_rules.WALKER, _PLAYER)):
+            column, storey = np.divmod(states[:, which], depth + 3)
+            row, place = np.divmod(column, width + 2)
+            boards[lanes, storey - 2, row - 2, place - 2] = sprite
+        return boards.reshape(len(states), -1, width)
 
     def picture(self, state: NDArray[np.int32], tile_size: int) -> NDArray[np.uint8]:
         """Returns the blocks with the walker and the flag among them, uint8 RGB."""
