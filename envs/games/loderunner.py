@@ -140,13 +140,14 @@ class LoderunnerRules(Rules):
         on = tiles[lanes, places]
         looks = np.where(states[:, FACING] == LEFT, _PLAYER_LEFT, PLAYER)
         boards[lanes, places] = np.where(on == LADDER, _PLAYER_LADDER, np.where(on == ROPE, _PLAYER_ROPE, looks))
-        # One guard of every game after the other, so that of two on a cell the later one shows.
-        for guard in range(int(states[:, GUARDS].max())):
-            there = np.flatnonzero(guard < states[:, GUARDS])
-            places = cells[there, guard]
+        most = int(states[:, GUARDS].max())
+        if most:
+            there, guards = (np.arange(most) < states[:, GUARDS, None]).nonzero()
+            places = cells[there, guards]
             on = tiles[there, places]
             seen = np.where(on == LADDER, _GUARD_LADDER, np.where(on == ROPE, _GUARD_ROPE, GUARD))
-            boards[there, places] = np.where(traps[there, guard] > 0, _TRAPPED, seen)
+            # Of two on a cell the later one shows: what is written last stays.
+            boards[there, places] = np.where(traps[there, guards] > 0, _TRAPPED, seen)
         return np.ascontiguousarray(boards.reshape(-1, rows, columns)[:, 1:-1, 1:-1])
 
     def solve_state(

@@ -221,12 +221,13 @@ class PlatformRules(Rules):
             seen = np.broadcast_to(sprites, lanes.shape)
             boards[lanes[inside], row[inside], column[inside]] = seen[inside]
 
-        enemies = states[:, HEADER + height * width :].reshape(len(states), -1, 3)
-        # The first ones stand in front, before them a block that was bumped, and before all the player.
-        for enemy in reversed(range(int(states[:, ENEMIES].max()))):
-            there = np.flatnonzero((enemy < states[:, ENEMIES]) & (enemies[:, enemy, 2] != GONE))
-            x, y = enemies[there, enemy, 0], enemies[there, enemy, 1]
-            put(there, (y + ENEMY_HEIGHT) / TILE - 1, (x + ENEMY_WIDTH / 2) / TILE - 0.5, _BEETLE)
+        most = int(states[:, ENEMIES].max())
+        enemies = states[:, HEADER + height * width :].reshape(len(states), -1, 3)[:, :most]
+        # Before the enemies stands a block that was bumped, and before all the player.
+        alive = (np.arange(enemies.shape[1]) < states[:, ENEMIES, None]) & (enemies[:, :, 2] != GONE)
+        there, which = alive.nonzero()
+        x, y = enemies[there, which, 0], enemies[there, which, 1]
+        put(there, (y + ENEMY_HEIGHT) / TILE - 1, (x + ENEMY_WIDTH / 2) / TILE - 0.5, _BEETLE)
         bumping = np.flatnonzero(states[:, BUMP_LEFT] > 0)
         cell = states[bumping, BUMPED]
         tiles = states[bumping, HEADER + cell]
