@@ -271,6 +271,8 @@ def run(options: Options, command: Sequence[str]) -> int:
     """
     if not command:
         raise UserError("The command to run stands behind --: give one, such as -- python -m experiments.pcgrl.")
+    if not shutil.which(command[0]):
+        raise UserError(f"The command {command[0]} cannot be run: there is none of that name; check it.")
     for name in ("kill_after", "add_after"):
         if getattr(options, name) < 0:
             raise UserError(f"{name} must be at least 0 seconds; got {getattr(options, name)}.")
@@ -295,11 +297,8 @@ def _run_beside(
     command: Sequence[str], environment: Mapping[str, str], events: list[tuple[float, Callable[[], Node], str]]
 ) -> int:
     began = time.monotonic()
-    try:
-        # In a group of its own, so that it is interrupted once, by this process.
-        process = subprocess.Popen(command, env=environment, process_group=0)
-    except OSError as error:
-        raise UserError(f"The command {command[0]} cannot be run: {error.strerror}; check its name.") from error
+    # In a group of its own, so that it is interrupted once, by this process.
+    process = subprocess.Popen(command, env=environment, process_group=0)
     try:
         for due, happen, what in events:
             with suppress(subprocess.TimeoutExpired):

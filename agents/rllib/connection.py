@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ PACKAGES = ("envs", "generators", "agents", "search", "experiments")
 
 #: Rows of a few rollouts are all that the object store holds.
 _STORE = 256 * 2**20
+
+#: How many seconds a cluster may take to be found there.
+_LISTENING = 10.0
 
 #: How many seconds processors and GPUs in use are waited for.
 _RELEASE = 20.0
@@ -54,15 +58,32 @@ def connect(cluster: Cluster) -> bool:
     if cluster.send_sources:
         root = Path(__file__).resolve().parents[2]
         environment = {"py_modules": [str(root / name) for name in PACKAGES], "excludes": ["__pycache__"]}
+    _check_listened(cluster.address)
     try:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment or None)
     except Exception as error:
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise UserError(
-            f"The Ray cluster at {cluster.address} cannot be joined ({reason[:160]}): begin one by `ray start --head`, "
-            "or leave the address out."
+            f"The Ray cluster at {cluster.address} cannot be joined ({reason[:160]}): its token must be known here too "
+            "(RAY_AUTH_MODE=token with RAY_AUTH_TOKEN_PATH), and Ray and Python must have its versions."
         ) from error
     return True
+
+
+def _check_listened(address: str) -> None:
+    """Makes sure that somebody listens at an address, where Ray itself would try for minutes."""
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "auto")
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _LISTENING).close()
+    except (OSError, OverflowError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UserError(
+            f"No Ray cluster is at {address} ({reason}): begin one by `ray start --head`, or leave the address out."
+        ) from error
 
 
 @contextmanager
