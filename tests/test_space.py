@@ -6,6 +6,7 @@ import dataclasses
 import math
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import optuna
@@ -107,23 +108,23 @@ def test_all_of_a_family_s_space_can_be_used(name, sokoban):
         assert asked_again(space, chosen) == chosen
         assert {**chosen["model"]}.items() <= dataclasses.asdict(configs["model"]).items()
     spec = LevelSpec.of(sokoban)
-    for chosen in corners(space):
+    ends = corners(space)
+    assert all(asked_again(space, chosen) == chosen for chosen in ends)
+    for config in {space.configs(chosen)["model"] for chosen in ends}:
         with torch.device("meta"):
-            made = family(spec, space.configs(chosen)["model"])
-        assert made.parameters() > 0
-        assert asked_again(space, chosen) == chosen
+            assert family(spec, config).parameters() > 0
 
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_what_is_drawn_can_be_trained(name, sokoban):
     space = Space.of_family(name)
-    for chosen in draws(space, 2, seed=3):
-        small = {key: value for key, value in get_family(name).small.items() if key == "source_levels"}
-        model = {**chosen["model"], **small}
-        generator = make_generator(name, sokoban, **model)
-        fit = dataclasses.replace(space.configs(chosen)["fit"], minutes=0, steps=2, batch=8)
-        assert math.isfinite(generator.fit(sokoban, fit).held_out)
-        assert generator.sample(2, seed=1).shape == (2, 7, 7)
+    (chosen,) = draws(space, 1, seed=3)
+    # Not a size of the network, and nobody's time is to be spent on constructing levels.
+    few = {"source_levels": 40} if name == "cyclegan" else {}
+    generator = make_generator(name, sokoban, **chosen["model"], **few)
+    fit = dataclasses.replace(space.configs(chosen)["fit"], minutes=0, steps=2, batch=8)
+    assert math.isfinite(generator.fit(sokoban, fit).held_out)
+    assert generator.sample(2, seed=1).shape == (2, 7, 7)
 
 
 @pytest.mark.parametrize("name", sorted(set(all_families()) - set(LEARNED)))
@@ -361,7 +362,7 @@ def test_rounding_finds_the_nearest_multiple_in_range(low, more, divisor, value)
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_space_of_a_few_fields_round_trips(tmp_path_factory, data):
     """Whatever ranges hold the defaults: written and read they are the same, and every draw has its parameters."""
     default = TileLMConfig()
@@ -388,3 +389,10 @@ def test_any_space_of_a_few_fields_round_trips(tmp_path_factory, data):
     for chosen in [space.default(), *draws(space, 3, seed=data.draw(st.integers(0, 99)))]:
         assert asked_again(space, chosen) == chosen
         space.configs(chosen)["model"].check()
+
+
+def test_the_example_of_the_documentation(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "search.md").read_text()
+    space = read(tmp_path, page.partition("```yaml\n")[2].partition("```")[0])
+    assert space.default()["model"]["layers"] == 6
+    assert "sampling.temperature" in space.params(space.default())
