@@ -166,6 +166,11 @@ class Trainer(ABC):
     ) -> None:
         ppo.check()
         check_device(device)
+        if task.reward.kl and not task.writes:
+            raise UserError(
+                "kl prices how far a pretrained tile LM goes from what it was, and this is none: leave it out; "
+                f"got {task.reward.kl}."
+            )
         torch.set_num_threads(ppo.threads)
         self.ppo = ppo
         self.folder = folder
