@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count, shape_wrapper
 
 from agents.policy import Policy
 from generators.neural import NeuralGenerator
 
-#: How many levels are sampled, or actions taken, at a time: for timings and memory, and for multiply-adds.
-BATCH, COUNTED = 64, 8
+#: How many levels are sampled, or actions taken, at a time.
+BATCH = 32
 
 #: Timings are repeated at least and at most so often, and no more once they have taken so many seconds.
-_LEAST, _MOST, _SECONDS = 3, 9, 1.5
+_LEAST, _MOST, _SECONDS = 3, 9, 1.0
 
 
 def _recurrent_flops(inputs: Any, *weights_and_more: Any, out_shape: Any = None, **others: Any) -> int:
@@ -51,10 +51,11 @@ def _attention_flops(query: Any, key: Any, value: Any, *others: Any, out_shape: 
     return int(sdpa_flop_count(query, key, value))
 
 
-#: What torch's own table of formulas lacks.
-_FORMULAS: dict[Any, Any] = {
-    torch.ops.aten.mkldnn_rnn_layer: _recurrent_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+#: The operations of torch's functions: torch's own table, and what it lacks.
+_FORMULAS: dict[Any, Callable[..., int]] = {
+    **flop_registry,
+    torch.ops.aten.mkldnn_rnn_layer: shape_wrapper(_recurrent_flops),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: shape_wrapper(_attention_flops),
 }
 
 
@@ -80,7 +81,7 @@ def policy_costs(policy: Policy, observe: Callable[[int], Mapping[str, Tensor]],
         observe: returns observations of so many lanes, on the device.
         device: where the policy is.
     """
-    seen = {lanes: observe(lanes) for lanes in (1, COUNTED, BATCH)}
+    seen = {lanes: observe(lanes) for lanes in (1, BATCH)}
 
     def act(lanes: int) -> object:
         with torch.no_grad():
@@ -93,11 +94,17 @@ def policy_costs(policy: Policy, observe: Callable[[int], Mapping[str, Tensor]],
 def _costs(run: Callable[[int], object], network: nn.Module, device: str) -> dict[str, float]:
     """Returns what one of many costs, of a function that makes so many."""
     network.eval()
+    # What is compiled or loaded at a first run is no cost of the model.
+    run(1)
+    counts: list[int] = []
+    memory = peak_memory(
+        lambda: counts.append(multiply_adds(lambda: run(BATCH))), [*network.parameters(), *network.buffers()], device
+    )
     return {
-        "macs": multiply_adds(lambda: run(COUNTED)) / COUNTED,
+        "macs": counts[0] / BATCH,
         "milliseconds": milliseconds(lambda: run(BATCH), device) / BATCH,
         "milliseconds_alone": milliseconds(lambda: run(1), device),
-        "memory": float(peak_memory(lambda: run(BATCH), tensors_of(network), device)),
+        "memory": float(memory),
     }
 
 
@@ -110,13 +117,13 @@ def multiply_adds(run: Callable[[], object]) -> int:
     Args:
         run: what is run once.
     """
-    with FlopCounterMode(display=False, custom_mapping=_FORMULAS) as counter:
+    with _Operations() as operations:
         run()
-    return int(counter.get_total_flops()) // 2
+    return operations.number // 2
 
 
 def milliseconds(run: Callable[[], object], device: str = "cpu") -> float:
-    """Returns the median time of a run, in milliseconds, with one thread of torch; a first run is not counted.
+    """Returns the median time of a run, in milliseconds, with one thread of torch. Run it once before.
 
     On a processor it is the time that the process has had of it, so that other work on the machine does not count; on
     other devices the time by the clock on the wall until the device is done.
@@ -129,7 +136,6 @@ def milliseconds(run: Callable[[], object], device: str = "cpu") -> float:
     clock = time.process_time if cpu else time.perf_counter
     times: list[float] = []
     with _one_thread():
-        run()
         _await(device)
         while len(times) < _LEAST or (len(times) < _MOST and sum(times) < _SECONDS):
             began = clock()
@@ -164,9 +170,25 @@ def peak_memory(run: Callable[[], object], kept: Iterable[Tensor] = (), device: 
     return storages.peak
 
 
-def tensors_of(network: nn.Module) -> list[Tensor]:
-    """Returns the weights and buffers of a network."""
-    return [*network.parameters(), *network.buffers()]
+class _Operations(TorchDispatchMode):
+    """Counts floating-point operations.
+
+    torch's own counter does the same, but follows modules besides, which takes several times as long and cannot be done
+    while gradients are off.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs an operation and counts it."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        formula = _FORMULAS.get(func.overloadpacket)
+        if formula is not None:
+            self.number += formula(*args, **kwargs, out_val=result)
+        return result
 
 
 class _Storages(TorchDispatchMode):
