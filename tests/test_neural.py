@@ -181,6 +181,7 @@ def test_no_number_stops_the_training(corpus, tmp_path):
         ({"minutes": 0}, "minutes=0"),
         ({"minutes": -1}, "minutes"),
         ({"batch": 0}, "batch"),
+        ({"threads": 9999}, "threads must be from 1 to 256"),
         ({"ema": 1.0}, "ema"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"balance": "nothing"}, "nothing"),
