@@ -47,7 +47,7 @@ class FitOptions:
         steps: stop after so many updates; equal seeds then give equal results. 0 for no limit.
         batch: levels in an update.
         learning_rate: at its highest.
-        warm_up: the updates during which the learning rate rises.
+        warm_up: the updates during which the learning rate rises, for a tenth of the training at most.
         weight_decay: of AdamW (Loshchilov 2019).
         clip: gradients are scaled down to this norm.
         ema: the decay of the moving average of the weights that levels are sampled by; 0 takes the weights themselves.

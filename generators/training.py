@@ -45,6 +45,9 @@ _LINE_SECONDS, _CHECKPOINT_SECONDS = 5.0, 60.0
 #: The learning rate falls to this share of its highest.
 _LEAST_RATE = 0.02
 
+#: It has risen after this share of the training at the latest: in a mere warm-up hardly anything is learned.
+_LONGEST_RISE = 0.1
+
 
 class TrainingStoppedError(UserError):
     """A training had to stop before its time; the message names the checkpoint to go on from."""
@@ -141,6 +144,7 @@ class Fitting:
         options: how to train; what is None is the family's own choice.
         folder: where the checkpoint and metrics.csv go; None keeps none.
         report: called now and then.
+        weights: what to begin with, as `NeuralGenerator.arrays` returns it; None draws fresh weights.
     """
 
     def __init__(
@@ -150,6 +154,7 @@ class Fitting:
         options: FitOptions,
         folder: Path | None,
         report: Report | None,
+        weights: Mapping[str, NDArray] | None = None,
     ) -> None:
         generator.check_corpus(corpus)
         self.generator = generator
@@ -161,7 +166,10 @@ class Fitting:
         check_device(self.options.device)
         torch.set_num_threads(self.options.threads)
         generator.device = self.options.device
+        generator.prepare(corpus, self.options)
         generator.network = generator.new_network(self.options.seed)
+        if weights is not None:
+            generator.begin_with(weights)
         self.training = Training(self.options, generator.optimisers(self.options), torch.Generator())
         self.average = self._weights()
         self.best = self._weights()
@@ -287,7 +295,7 @@ class Fitting:
         training.share, training.stage, training.step = share, books.stage, books.fit.steps
         training.stage_share = min(1.0, (share - books.began) / max(end - books.began, 1e-9))
         training.random.manual_seed(_mixed(self.options.seed, books.fit.steps, 11))
-        rise = min(1.0, (books.fit.steps + 1) / max(1, self.options.warm_up or 0))
+        rise = min(1.0, max((books.fit.steps + 1) / max(1, self.options.warm_up or 0), share / _LONGEST_RISE))
         factor = rise * (_LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * training.stage_share)) / 2)
         for name, optimiser in training.optimisers.items():
             for group, rate in zip(optimiser.param_groups, self.rates[name], strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -93,6 +93,19 @@ def test_equal_seeds_give_equal_weights(corpus):
     third.fit(corpus, FitOptions(**{**STEPS.__dict__, "seed": 4}))
     assert equal(first.network.state_dict(), second.network.state_dict())
     assert not equal(first.network.state_dict(), third.network.state_dict())
+
+
+def test_a_training_begins_with_the_weights_it_is_given(corpus):
+    first = made(corpus)
+    first.fit(corpus, STEPS)
+    still = replace(STEPS, steps=1, learning_rate=1e-12)
+    second, third = made(corpus), made(corpus)
+    second.fit(corpus, still, weights=first.arrays())
+    third.fit(corpus, still)
+    assert np.allclose(second.network.logits.detach(), first.network.logits.detach(), atol=1e-6)
+    assert not np.allclose(third.network.logits.detach(), first.network.logits.detach(), atol=1e-2)
+    with pytest.raises(RuntimeError, match="logits"):
+        made(corpus).fit(corpus, still, weights={"logits": np.zeros(3, np.float32)})
 
 
 def test_a_resumed_training_ends_as_an_unbroken_one(corpus, tmp_path):
