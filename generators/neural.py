@@ -143,10 +143,11 @@ class NeuralGenerator(Generator):
         """
         return Fitting(self, corpus, options or FitOptions(), folder, report).run(resume)
 
-    def resolved(self, options: FitOptions) -> FitOptions:
+    @classmethod
+    def resolved(cls, options: FitOptions) -> FitOptions:
         """Returns options with the family's own choices for what is None."""
         options.check()
-        chosen = {**_DEFAULTS, **self.defaults}
+        chosen = {**_DEFAULTS, **cls.defaults}
         return replace(options, **{name: value for name, value in chosen.items() if getattr(options, name) is None})
 
     def new_network(self, seed: int) -> nn.Module:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from generators.generator import Fit, FitOptions, Report, Request
 from generators.judging.patterns import mean_divergence
 from generators.neural import NeuralGenerator
 from generators.options import options_of
+from generators.searchable import Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, Training, adamw, descend
 from generators.translation import Translator, allowed_tiles, default_source, tile_table
@@ -66,16 +67,16 @@ class CycleGanConfig:
     source_kind: Literal["constructed", "vglc", "boxoban", "folder"] = "constructed"
     source_path: str = ""
     source_levels: int = 5000
-    width: int = 32
-    blocks: int = 2
-    mixed: int = 64
-    critic_channels: int = 32
-    critic_features: int = 128
-    critic_steps: int = 2
-    penalty: float = 10.0
-    cycle: float = 5.0
-    identity: float = 2.0
-    temperature: float = 0.7
+    width: Annotated[int, Whole(8, 64, log=True)] = 32
+    blocks: Annotated[int, Whole(1, 4)] = 2
+    mixed: Annotated[int, Whole(8, 128, log=True)] = 64
+    critic_channels: Annotated[int, Whole(8, 64, log=True)] = 32
+    critic_features: Annotated[int, Whole(32, 256, log=True)] = 128
+    critic_steps: Annotated[int, Whole(1, 4)] = 2
+    penalty: Annotated[float, Real(0.1, 30.0, log=True)] = 10.0
+    cycle: Annotated[float, Real(1.0, 20.0, log=True)] = 5.0
+    identity: Annotated[float, Real(0.2, 10.0, log=True)] = 2.0
+    temperature: Annotated[float, Real(0.3, 1.5, log=True)] = 0.7
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""

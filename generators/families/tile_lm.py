@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from generators.decisions import Decisions, TileSequence, paths_of
 from generators.generator import Fit, FitOptions, Report, Request, Scores
 from generators.muon import Muon
 from generators.neural import NeuralGenerator
+from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition, LevelSpec
 from generators.training import Asked, Training, adamw
 from generators.transformer import Positions, Transformer, check_width
@@ -56,14 +57,16 @@ class TileLMConfig:
         radius: a token sees what is known of the cells up to so far around the one that it decides.
         order: layers decides the whole layout row by row and then the things that stand in it; row, column (each from
             the bottom up) and snake (up one column and down the next) decide one tile after another.
+        dropout: the share of what a block adds that is left out in training.
     """
 
-    width: int = 64
-    depth: int = 4
-    heads: int = 4
-    expansion: int = 4
-    radius: int = 3
-    order: Literal["layers", "row", "column", "snake"] = "layers"
+    width: Annotated[int, Whole(16, 192, log=True, multiple_of="heads")] = 64
+    depth: Annotated[int, Whole(1, 8)] = 4
+    heads: Annotated[int, Choice((1, 2, 4, 8))] = 4
+    expansion: Annotated[int, Whole(1, 4)] = 4
+    radius: Annotated[int, Whole(1, 4)] = 3
+    order: Annotated[Literal["layers", "row", "column", "snake"], Choice()] = "layers"
+    dropout: Annotated[float, Real(0.0, 0.3)] = 0.0
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
@@ -71,6 +74,8 @@ class TileLMConfig:
         for name in ("depth", "expansion", "radius"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,9 @@ class TileNetwork(nn.Module):
         self.counts = nn.Linear(self.sequence.count_features, width, bias=False)
         #: A token for each thing that can be asked for, before all others; the first word of each says "anything".
         self.asked = nn.ModuleList(nn.Embedding(words, width) for words in spec.bucket_counts)
-        self.transformer = Transformer(width, config.heads, config.expansion * width, config.depth)
+        self.transformer = Transformer(
+            width, config.heads, config.expansion * width, config.depth, dropout=config.dropout
+        )
         self.head = nn.Linear(width, self.sequence.symbols)
         for table in (self.stages, *self.asked):
             nn.init.normal_(table.weight, std=0.1)
