@@ -118,5 +118,7 @@ def make_workers(work: Callable[[Any], Any], number: int, cluster: Cluster, gpus
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "ray":
             raise
-        raise UserError("Workers on a cluster need Ray: pip install -e '.[rllib]', or leave --ray-address out.") from None
+        raise UserError(
+            "Workers on a cluster need Ray: pip install -e '.[rllib]', or leave --ray-address out."
+        ) from None
     return RayWorkers(work, number, cluster, gpus)

@@ -1,8 +1,8 @@
 """Rungs: trials are trained in parts, and after each part only the best of those that came so far go on.
 
 Successive halving (Jamieson 2016) without waiting for the others (Li 2020), and Hyperband (Li 2018), which lets some of
-the trials begin further up, in case that a short training tells little. What is compared has several objectives, so that
-trials stand in the order of non-domination (Deb 2002), those that keep the constraints first.
+the trials begin further up, in case that a short training tells little. What is compared has several objectives, so
+that trials stand in the order of non-domination (Deb 2002), those that keep the constraints first.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def domination_ranks(losses: NDArray[np.float64], violations: NDArray[np.float64
     """
     ranks = np.full(len(losses), -1, np.int64)
     left = np.flatnonzero(violations <= 0)
-    no_worse = (losses[:, None] <= losses[None, :]).all(axis=-1)
-    dominates = no_worse & (losses[:, None] < losses[None, :]).any(axis=-1)
+    no_worse = np.all(losses[:, None] <= losses[None, :], axis=-1)
+    dominates = np.asarray(no_worse & np.any(losses[:, None] < losses[None, :], axis=-1))
     rank = 0
     while len(left):
         front = left[~dominates[np.ix_(left, left)].any(axis=0)]

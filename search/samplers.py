@@ -54,9 +54,7 @@ class NumberedSampler(BaseSampler):
         """See `BaseSampler`."""
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See `BaseSampler`."""
         self._inner.after_trial(study, trial, state, values)
 

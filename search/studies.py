@@ -6,10 +6,11 @@ driver is gone; a trial whose worker or driver died is marked as failed, and ano
 its origin stands in its place.
 
 A trial that was stopped at a rung is told as complete, and as breaking a constraint of its own ("trained whole") by as
-much as it was away from the top, and not as pruned: Optuna's genetic samplers look at complete trials alone, so that two
-of three trials would teach them nothing and a generation would take three times as long; its TPE cannot tell good pruned
-trials from bad ones where there are several objectives (`Trial.report` is of one). With the constraint all samplers put
-trained trials first and the others in the order in which they came up, and `Study.best_trials` is the true front.
+much as it was away from the top, and not as pruned: Optuna's genetic samplers look at complete trials alone, so that
+two of three trials would teach them nothing and a generation would take three times as long; its TPE cannot tell good
+pruned trials from bad ones where there are several objectives (`Trial.report` is of one). With the constraint all
+samplers put trained trials first and the others in the order in which they came up, and `Study.best_trials` is the true
+front.
 """
 
 from __future__ import annotations
@@ -410,7 +411,8 @@ class Search:
                 return
             if answer.fault == "system":
                 self._slots[worker] = slot
-                raise UserError(f"A worker could not go on: {answer.error.rstrip('.')}; mend that, and --resume goes on.")
+                reason = answer.error.rstrip(".")
+                raise UserError(f"A worker could not go on: {reason}; mend that, and --resume goes on.")
             slot.trial.set_user_attr("worker", answer.worker)
             if answer.error:
                 self._fail(slot, answer)
@@ -425,8 +427,8 @@ class Search:
 
     def _looked(self, slot: _Slot, answer: Answer) -> _Slot | None:
         """Notes what is known before training; returns what the worker is to do next."""
-        slot.trial.set_user_attr("costs", answer.costs)
-        slot.trial.set_user_attr("proxies", answer.proxies)
+        slot.trial.set_user_attr("costs", _finite(answer.costs))
+        slot.trial.set_user_attr("proxies", _finite(answer.proxies))
         slot.done = 0
         broken = [one for one in self.plan.constraints if one.figure in answer.costs and one.excess(answer.costs) > 0]
         if broken and not slot.is_default:
@@ -469,7 +471,7 @@ class Search:
         rung = {
             "rung": part.rung,
             "share": sum(one.share for one in slot.parts[: slot.done + 1]),
-            "figures": answer.figures,
+            "figures": _finite(answer.figures),
             "seconds": answer.seconds,
         }
         slot.trial.set_user_attr("rungs", [*before, rung])
@@ -478,8 +480,8 @@ class Search:
         if answer.weights is not None:
             content = save({name: np.ascontiguousarray(array) for name, array in answer.weights.items()})
             write_atomically(self._folder(slot.number) / WEIGHTS_FILE, content)
-        known = slot.known["costs"] | answer.figures
-        missing = [one.name for one in self.plan.objectives if not math.isfinite(known.get(one.name, math.nan))]
+        known = slot.known["costs"] | _finite(answer.figures)
+        missing = [one.name for one in self.plan.objectives if one.name not in known]
         if missing:
             self._fail(slot, Answer(error=f"{missing[0]} could not be measured", fault="candidate"))
             return None
@@ -491,11 +493,11 @@ class Search:
                 write_atomically(place, file)
             self._tell(slot, "finished", 0.0)
             return None
-        place, others = self._place(slot, part.rung)
-        if slot.is_default or (goes_on(place, others, self.plan.ladder.reduction) and not self._late()):
+        own, others = self._place(slot, part.rung)
+        if slot.is_default or (goes_on(own, others, self.plan.ladder.reduction) and not self._late()):
             return slot
         away = self.plan.ladder.height - 1 - part.rung
-        self._tell(slot, "stopped", away + (place + 1) / (others + 1))
+        self._tell(slot, "stopped", away + (own + 1) / (others + 1))
         return None
 
     def _place(self, slot: _Slot, rung: int) -> tuple[int, int]:
@@ -568,17 +570,17 @@ class Search:
         values = []
         for one in self.plan.objectives:
             value = figures.get(one.name, math.nan)
-            if not math.isfinite(value):
-                known = [other[one.name] for other in seen if math.isfinite(other.get(one.name, math.nan))]
-                value = max(known, key=one.loss, default=0.0)
+            if math.isnan(value):
+                value = max((other[one.name] for other in seen if one.name in other), key=one.loss, default=0.0)
             values.append(float(value))
         return values
 
     def _fail(self, slot: _Slot, answer: Answer) -> None:
         """Tells of a trial that cannot be trained."""
         if slot.is_default:
+            reason = answer.error.rstrip(".")
             raise UserError(
-                f"The default architecture, with which every search begins, cannot be tried: {answer.error.rstrip('.')}; "
+                f"The default architecture, with which every search begins, cannot be tried: {reason}; "
                 "choose other options."
             )
         self._tell(slot, "failed", self.plan.ladder.height + 1, answer.error)
@@ -718,6 +720,11 @@ class Search:
                     self.study.tell(one.trial.number, state=TrialState.FAIL)
             self._mend()
             self.study.set_user_attr("seconds", self.seconds)
+
+
+def _finite(figures: dict[str, float]) -> dict[str, float]:
+    """Returns the figures that are numbers, as plain ones: what is not known is left out."""
+    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
 
 
 def _difference(before: Any, now: Any) -> str:

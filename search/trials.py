@@ -148,9 +148,9 @@ def distance(first: FrozenTrial, second: FrozenTrial) -> float:
 
 
 def process_began(process: int) -> str | None:
-    """Returns when a process of this machine began, in its own words ("" where they are not known), or None if it is gone.
+    """Returns when a process of this machine began, in the system's words ("" where unknown), or None if it is gone.
 
-    A number of a process is used again, but not with the same beginning.
+    The number of a process is used again, but not with the same beginning.
     """
     try:
         # What stands in brackets before the other fields may hold anything.

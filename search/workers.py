@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -13,14 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
 from agents.engines import Cluster, make_workers
 from envs import UserError
 from search.space import Settings
-from search.subjects import Candidate, Subject
+
+if TYPE_CHECKING:
+    from search.subjects import Candidate, Subject
 
 #: How often a worker looks whether who began it is still there, in seconds.
 _WATCH = 1.0
@@ -228,11 +231,9 @@ class ProcessWorkers:
         if line is None:
             line = self._begin(worker)
         self._busy.add(worker)
-        try:
+        # A worker that died while it had nothing to do has closed the line, as `answers` will find.
+        with contextlib.suppress(OSError):
             line.send(order)
-        except OSError:
-            # It died while it had nothing to do; `answers` will find the line closed.
-            pass
 
     def _begin(self, worker: int) -> Connection:
         ours, theirs = self._context.Pipe()
