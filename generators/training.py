@@ -141,6 +141,7 @@ class Fitting:
         options: how to train; what is None is the family's own choice.
         folder: where the checkpoint and metrics.csv go; None keeps none.
         report: called now and then.
+        weights: what to begin with, as `NeuralGenerator.arrays` returns it; None draws fresh weights.
     """
 
     def __init__(
@@ -150,6 +151,7 @@ class Fitting:
         options: FitOptions,
         folder: Path | None,
         report: Report | None,
+        weights: Mapping[str, NDArray] | None = None,
     ) -> None:
         generator.check_corpus(corpus)
         self.generator = generator
@@ -161,7 +163,10 @@ class Fitting:
         check_device(self.options.device)
         torch.set_num_threads(self.options.threads)
         generator.device = self.options.device
+        generator.prepare(corpus, self.options)
         generator.network = generator.new_network(self.options.seed)
+        if weights is not None:
+            generator.begin_with(weights)
         self.training = Training(self.options, generator.optimisers(self.options), torch.Generator())
         self.average = self._weights()
         self.best = self._weights()

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -33,7 +32,7 @@ from generators.constraints import CountTable
 from generators.corpus import Corpus
 from generators.deciding import NEVER, Beams, Counting, likely, pick
 from generators.decisions import Decisions, TileSequence, paths_of
-from generators.generator import Fit, FitOptions, Report, Request, Scores
+from generators.generator import FitOptions, Request, Scores
 from generators.muon import Muon
 from generators.neural import NeuralGenerator
 from generators.searchable import Choice, Real, Whole
@@ -175,6 +174,7 @@ class TileLM(NeuralGenerator):
     Config, Sampling = TileLMConfig, TileLMSampling
     keeps_fixed_tiles = "construction"
     small: ClassVar[Mapping[str, Any]] = {"width": 16, "depth": 1, "heads": 2, "radius": 1}
+    of_corpus: ClassVar[frozenset[str]] = frozenset({"sequence.constant", "trained_on"})
     network: TileNetwork
     defaults: ClassVar[Mapping[str, Any]] = {
         "batch": 32,
@@ -210,21 +210,12 @@ class TileLM(NeuralGenerator):
         network.register_buffer("trained_on", torch.tensor([self._trained_on]))
         return network
 
-    def fit(
-        self,
-        corpus: Corpus,
-        options: FitOptions | None = None,
-        folder: Path | None = None,
-        report: Report | None = None,
-        resume: bool = False,
-    ) -> Fit:
-        """Trains the network; see `NeuralGenerator.fit`."""
-        self.check_corpus(corpus)
-        self._constant = constant_tiles(corpus, (options or FitOptions()).symmetries)
+    def prepare(self, corpus: Corpus, options: FitOptions) -> None:
+        """Finds the cells that never vary; see `NeuralGenerator.prepare`."""
+        self._constant = constant_tiles(corpus, options.symmetries)
         self._trained_on = len(corpus.train)
         if (self._constant >= 0).all():
             raise UserError("All training levels are the same level: there is nothing to learn; give more levels.")
-        return super().fit(corpus, options, folder, report, resume)
 
     def optimisers(self, options: FitOptions) -> dict[str, torch.optim.Optimizer]:
         """Muon for the matrices within the blocks, AdamW for all else."""
