@@ -45,12 +45,18 @@ def interval(value: float, samples: int) -> Estimate:
 
 
 def estimate(record: TrialRecord, quality: Objective, samples: int) -> Estimate:
-    """Returns the quality of a trial with its interval; what is no share of samples has none."""
-    value = record.figures[quality.name]
-    if quality.unit or quality.cost:
-        better = -quality.loss(value)
-        return Estimate(better, better, better)
-    return interval(value, samples)
+    """Returns the quality of a trial, the more the better, with its interval.
+
+    Of shares it is Wilson's, which does not vanish where all samples agree, as a bootstrap's does; of other figures
+    the one that was measured with them.
+    """
+    figures = record.figures
+    value = figures[quality.name]
+    if not quality.unit:
+        return interval(value, samples)
+    ends = (figures.get(f"{quality.name}_{end}", value) for end in ("low", "high"))
+    low, high = sorted(-quality.loss(end) for end in ends)
+    return Estimate(-quality.loss(value), low, high)
 
 
 def cost_of(objectives: Sequence[Objective]) -> Objective:

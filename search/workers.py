@@ -66,6 +66,7 @@ class Train:
         parent: weights to begin with, where they fit.
         keep_weights: whether the weights are sent back, to be inherited by others.
         save: whether the candidate is sent back as a folder to be loaded from.
+        costs: whether to tell its costs too.
     """
 
     number: int
@@ -80,6 +81,7 @@ class Train:
     parent: Mapping[str, NDArray] | None = None
     keep_weights: bool = False
     save: bool = False
+    costs: bool = False
 
 
 @dataclass
@@ -125,7 +127,7 @@ class Bench:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self._made: tuple[int, int, Candidate] | None = None
+        self._made: tuple[tuple[int, int, Settings], Candidate] | None = None
 
     def __call__(self, order: Look | Train) -> Answer:
         """Follows an order."""
@@ -154,19 +156,22 @@ class Bench:
 
     def _candidate(self, order: Look | Train) -> Candidate:
         """Returns the candidate in hand, or makes the one that the order is about."""
-        if self._made is None or self._made[:2] != (order.number, order.seed):
+        wanted = (order.number, order.seed, order.settings)
+        if self._made is None or self._made[0] != wanted:
             if isinstance(order, Train) and not order.first:
                 raise _ForgottenError(f"the worker that had trial {order.number} in hand is gone")
             # Let go of the last one first: two may need more memory than there is.
             self._made = None
-            self._made = (order.number, order.seed, self.subject.candidate(order.settings, order.seed))
-        return self._made[2]
+            self._made = (wanted, self.subject.candidate(order.settings, order.seed))
+        return self._made[1]
 
     def _train(self, candidate: Candidate, order: Train, answer: Answer) -> None:
         if order.parent is not None:
             answer.inherited = candidate.inherit(order.parent)
         candidate.train(order.minutes, order.steps, order.levels_share, None)
         answer.figures = candidate.measure(order.samples, order.samples_seed)
+        if order.costs:
+            answer.costs = candidate.costs()
         if order.keep_weights:
             answer.weights = candidate.weights()
         if order.save:
