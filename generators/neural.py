@@ -94,7 +94,7 @@ class NeuralGenerator(Generator):
             total += float(self.loss(part, told, random)[0]) * len(part)
         return total / len(levels)
 
-    def prepare(self, corpus: Corpus, options: FitOptions) -> None:  # noqa: B027 (most keep nothing of a corpus)
+    def prepare(self, corpus: Corpus, options: FitOptions) -> None:
         """Called before a network is made for a corpus: takes over what follows from it and is not learned.
 
         Raises:
