@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from torch.nn import functional
 from agents.policy import Acted, Evaluated, Policy, draw
 from envs.errors import UserError, unknown_name
 from envs.vector_env import DesignVectorEnv
+from generators.searchable import Choice, Whole
 
 #: Observation parts that describe the whole level in a few numbers, in the order in which networks read them.
 VECTOR_PARTS = ("metrics", "start_metrics", "budget", "targets", "latent")
@@ -125,13 +126,28 @@ class NetworkConfig:
         depth: the number of hidden layers of an mlp.
         channels: the channels of a conv network, and the hidden width of a scorer.
         blocks: how many 3x3 layers follow a conv network's first layer.
+        shared: whether these layers are one and the same, a neural cellular automaton (Mordvintsev 2020).
     """
 
-    kind: Literal["auto", "mlp", "conv", "scorer"] = "auto"
-    width: int = 256
-    depth: int = 2
-    channels: int = 32
-    blocks: int = 2
+    kind: Annotated[Literal["auto", "mlp", "conv", "scorer"], Choice()] = "auto"
+    width: Annotated[int, Whole(32, 512, log=True)] = 256
+    depth: Annotated[int, Whole(1, 4, when={"kind": ("mlp",)})] = 2
+    channels: Annotated[int, Whole(8, 64, log=True, when={"kind": ("conv", "scorer")})] = 32
+    blocks: Annotated[int, Whole(0, 6, when={"kind": ("conv",)})] = 2
+    shared: Annotated[bool, Choice(when={"kind": ("conv",)})] = False
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        least_channels = 0 if self.kind == "scorer" else 1
+        for name, least in (("width", 2), ("depth", 1), ("channels", least_channels), ("blocks", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"A {self.kind} network needs {name} of at least {least}; got {getattr(self, name)}.")
+
+    def resolved(self, interface: Interface) -> NetworkConfig:
+        """Returns the configuration with a kind in place of "auto"."""
+        if self.kind != "auto":
+            return self
+        return replace(self, kind="scorer" if interface.look_ahead else "conv" if interface.per_cell else "mlp")
 
 
 @dataclass(frozen=True)
@@ -217,15 +233,12 @@ class DesignerNetwork(Policy):
         self.code = interface.code
         planes = interface.tiles + int(interface.frozen)
         self.register_buffer("one_hot", torch.eye(interface.tiles), persistent=False)
-        kind = config.kind
         bodies = {"mlp": _Mlp, "conv": _Conv, "scorer": _Scorer}
-        if kind == "auto":
-            kind = "scorer" if interface.look_ahead else "conv" if interface.per_cell else "mlp"
+        resolved = config.resolved(interface)
+        kind = resolved.kind
         if kind not in bodies:
             raise unknown_name("network kind", kind, ["auto", *bodies])
-        for name, least in (("width", 2), ("depth", 1), ("channels", 0 if kind == "scorer" else 1), ("blocks", 0)):
-            if getattr(config, name) < least:
-                raise UserError(f"A {kind} network needs {name} of at least {least}; got {getattr(config, name)}.")
+        resolved.check()
         if kind == "scorer" and not interface.look_ahead:
             raise UserError("A scorer needs an environment that looks ahead: add look_ahead, or choose mlp or conv.")
         self.body = bodies[kind](planes, interface, interface.extra, config)
@@ -344,7 +357,9 @@ class _Conv(nn.Module):
         channels = config.channels
         self.outputs = (code.choices, code.options)
         self.first = _convolution(interface, planes + 1, channels, 5)
-        self.blocks = nn.ModuleList(_convolution(interface, channels, channels, 3) for _ in range(config.blocks))
+        different = min(1, config.blocks) if config.shared else config.blocks
+        self.depth = config.blocks
+        self.blocks = nn.ModuleList(_convolution(interface, channels, channels, 3) for _ in range(different))
         self.everywhere = _linear(extra, channels)
         summary = 2 * channels + extra
         self.value = nn.Sequential(_linear(summary, config.width), nn.ReLU(), _linear(config.width, 1, 1.0))
@@ -365,8 +380,8 @@ class _Conv(nn.Module):
         planes = torch.cat([planes, torch.ones_like(planes[:, :1])], dim=1)
         everywhere = self.everywhere(vector)
         cells = functional.relu(self.first(planes) + everywhere.view(*everywhere.shape, *(1,) * (planes.dim() - 2)))
-        for block in self.blocks:
-            cells = cells + functional.relu(block(cells))
+        for number in range(self.depth):
+            cells = cells + functional.relu(self.blocks[number % len(self.blocks)](cells))
         summary = torch.cat([cells.flatten(2).mean(dim=2), cells.flatten(2).amax(dim=2), vector], dim=1)
         values = self.value(summary)[:, 0]
         if not self.interface.per_cell:

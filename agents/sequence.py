@@ -49,6 +49,10 @@ class SequencePolicy(Policy):
             )
         self.generator = generator
         self.network: TileNetwork = generator.network
+        for part in self.network.modules():
+            if isinstance(part, nn.Dropout):
+                # What is learned from a level must be its probability as it was written.
+                part.p = 0.0
         width = generator.config.width
         worth = nn.Linear(width, 1)
         nn.init.zeros_(worth.weight)

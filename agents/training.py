@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from envs import UserError
 from envs.files import write_atomically
 from envs.records import MetricsLog
 from generators.devices import check_device
+from generators.searchable import Real, Whole
 
 #: Where a run folder keeps what a resumed training needs.
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -69,14 +70,14 @@ class PPOConfig:
     minutes: float = 0.0
     steps: int = 0
     lanes: int = 256
-    rollout: int = 64
-    batch: int = 2048
-    epochs: int = 4
-    learning_rate: float = 1e-3
-    gamma: float = 0.98
-    gae_lambda: float = 0.95
-    entropy: float = 0.003
-    clip: float = 0.2
+    rollout: Annotated[int, Whole(16, 128, log=True)] = 64
+    batch: Annotated[int, Whole(256, 4096, log=True)] = 2048
+    epochs: Annotated[int, Whole(1, 8)] = 4
+    learning_rate: Annotated[float, Real(1e-4, 1e-2, log=True)] = 1e-3
+    gamma: Annotated[float, Real(0.9, 0.999)] = 0.98
+    gae_lambda: Annotated[float, Real(0.8, 1.0)] = 0.95
+    entropy: Annotated[float, Real(0.0, 0.02)] = 0.003
+    clip: Annotated[float, Real(0.1, 0.4)] = 0.2
     value_weight: float = 0.5
     checkpoint_seconds: float = 30.0
     threads: int = 1

@@ -211,7 +211,8 @@ def prepare(options: Options) -> tuple[Generator, Corpus, FitOptions, Path]:
                 "run began with, or another --name."
             )
         before = begun_with.get("model")
-        if before != _plain(model):
+        # What the record does not know came with a later version, whose defaults change nothing.
+        if not isinstance(before, dict) or {**_plain(asdict(type(generator.config)())), **before} != _plain(model):
             raise UserError(
                 f"{folder} was begun with the model {before}, not {_plain(model)}: give --resume with the settings "
                 "that the run began with, or another --name."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from generators.generator import FitOptions, Request
 from generators.judging.patterns import mean_divergence
 from generators.neural import NeuralGenerator
 from generators.options import options_of
+from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, adamw, descend
 
@@ -52,18 +53,18 @@ class AdversarialConfig:
         last_temperature: the same from four fifths of it on.
     """
 
-    latent_size: int = 64
-    channels: int = 32
-    critic_channels: int = 64
-    critic_features: int = 128
-    deviation: bool = True
-    objective: Literal["wasserstein", "logistic"] = "wasserstein"
-    penalty: float = 10.0
-    penalty_every: int = 2
-    critic_steps: int = 1
-    critic_rate: float = 1.0
+    latent_size: Annotated[int, Whole(8, 128, log=True)] = 64
+    channels: Annotated[int, Whole(8, 64, log=True)] = 32
+    critic_channels: Annotated[int, Whole(16, 128, log=True)] = 64
+    critic_features: Annotated[int, Whole(32, 256, log=True)] = 128
+    deviation: Annotated[bool, Choice()] = True
+    objective: Annotated[Literal["wasserstein", "logistic"], Choice()] = "wasserstein"
+    penalty: Annotated[float, Real(0.1, 30.0, log=True)] = 10.0
+    penalty_every: Annotated[int, Whole(1, 8, log=True)] = 2
+    critic_steps: Annotated[int, Whole(1, 4)] = 1
+    critic_rate: Annotated[float, Real(0.25, 4.0, log=True)] = 1.0
     first_temperature: float = 1.0
-    last_temperature: float = 0.5
+    last_temperature: Annotated[float, Real(0.2, 1.0)] = 0.5
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.levels)
 
+    def first(self, share: float) -> Part:
+        """Returns so large a share of the levels, the first ones, at least one; `sources` is scaled alike."""
+        count = max(1, round(share * len(self)))
+        return Part(self.levels[:count], self.labels[:count], max(1, round(share * self.sources)))
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -144,6 +149,25 @@ class Corpus:
         if split not in self._measured:
             self._measured[split] = self.problem.measure(self.part(split).levels)
         return self._measured[split]
+
+    def beginning(self, share: float) -> Corpus:
+        """Returns the corpus with the first levels of its training part alone, and the same others.
+
+        Args:
+            share: of the training levels, above 0 and at most 1.
+
+        Raises:
+            UserError: there is no such share.
+        """
+        if not 0 < share <= 1:
+            raise UserError(f"The share of the training levels must be above 0 and at most 1; got {share}.")
+        if share == 1:
+            return self
+        part = self.train.first(share)
+        measured = {"train": self._measured["train"][: len(part)]} if "train" in self._measured else {}
+        kept = {split: self._measured[split] for split in SPLITS[1:] if split in self._measured}
+        note = f"Of the training levels the first {len(part)} of {len(self.train)}."
+        return replace(self, train=part, notes=(*self.notes, note), _measured={**kept, **measured})
 
     @property
     def digest(self) -> str:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from envs import UserError
 from envs.files import write_atomically
 from generators.corpus import Corpus
 from generators.options import options_of
+from generators.searchable import Real, Whole
 from generators.spec import Condition, LevelSpec
 from generators.storage import STORAGE, pack
 
@@ -65,12 +66,12 @@ class FitOptions:
 
     minutes: float = 5.0
     steps: int = 0
-    batch: int | None = None
-    learning_rate: float | None = None
+    batch: Annotated[int | None, Whole(8, 256, log=True)] = None
+    learning_rate: Annotated[float | None, Real(1e-4, 1e-2, log=True)] = None
     warm_up: int | None = None
-    weight_decay: float | None = None
+    weight_decay: Annotated[float | None, Real(0.0, 0.2)] = None
     clip: float | None = None
-    ema: float | None = None
+    ema: Annotated[float | None, Real(0.95, 0.9995)] = None
     condition_dropout: float = 0.3
     symmetries: bool = True
     balance: str = ""

@@ -42,6 +42,8 @@ class NeuralGenerator(Generator):
     #: The shares of the training at which its stages end. Each has its own early stopping, learning rate and best
     #: weights.
     stages: ClassVar[tuple[float, ...]] = (1.0,)
+    #: The names of those arrays that follow from the corpus and are not learned.
+    of_corpus: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, spec: LevelSpec, config: Any = None) -> None:
         super().__init__(spec, config)
@@ -92,6 +94,13 @@ class NeuralGenerator(Generator):
             total += float(self.loss(part, told, random)[0]) * len(part)
         return total / len(levels)
 
+    def prepare(self, corpus: Corpus, options: FitOptions) -> None:  # noqa: B027 (most keep nothing of a corpus)
+        """Called before a network is made for a corpus: takes over what follows from it and is not learned.
+
+        Raises:
+            UserError: there is nothing to learn from it.
+        """
+
     def stage_began(self, stage: int, levels: Tensor, training: Training) -> None:
         """Called before the first update of each stage but the first, with the training levels."""
 
@@ -133,21 +142,44 @@ class NeuralGenerator(Generator):
         folder: Path | None = None,
         report: Report | None = None,
         resume: bool = False,
+        weights: Mapping[str, NDArray] | None = None,
     ) -> Fit:
         """Trains the network; see `Generator.fit`.
 
         In the end it has the weights that did best on the held-out levels.
 
+        Args:
+            corpus: see `Generator.fit`, as are the others.
+            options: likewise.
+            folder: likewise.
+            report: likewise.
+            resume: likewise.
+            weights: what to begin with, as `arrays` returns it; None draws fresh weights.
+
         Raises:
             TrainingStoppedError: a loss is no longer a finite number; the checkpoint is named.
         """
-        return Fitting(self, corpus, options or FitOptions(), folder, report).run(resume)
+        return Fitting(self, corpus, options or FitOptions(), folder, report, weights).run(resume)
 
-    def resolved(self, options: FitOptions) -> FitOptions:
+    @classmethod
+    def resolved(cls, options: FitOptions) -> FitOptions:
         """Returns options with the family's own choices for what is None."""
         options.check()
-        chosen = {**_DEFAULTS, **self.defaults}
+        chosen = {**_DEFAULTS, **cls.defaults}
         return replace(options, **{name: value for name, value in chosen.items() if getattr(options, name) is None})
+
+    def begin_with(self, arrays: Mapping[str, NDArray]) -> None:
+        """Takes over what another network of the same form has learned, and keeps what follows from the corpus.
+
+        Args:
+            arrays: as `arrays` returns them.
+
+        Raises:
+            RuntimeError: they are those of another network.
+        """
+        own = self.network.state_dict()
+        taken = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        self.network.load_state_dict({**taken, **{name: own[name] for name in self.of_corpus}})
 
     def new_network(self, seed: int) -> nn.Module:
         """Returns the network with first weights that follow from a seed, on the generator's device."""

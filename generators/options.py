@@ -51,7 +51,7 @@ def options_of(kind: type[Options], given: Mapping[str, Any], what: str) -> Opti
             if not known:
                 raise UserError(f"There is no {what}; {name!r} was given.")
             raise unknown_name(what, name, known)
-        values[name] = _typed(value, hints[name], f"The {what} {name!r}")
+        values[name] = typed(value, hints[name], f"The {what} {name!r}")
     missing = [name for name, entry in known.items() if entry.default is MISSING and entry.default_factory is MISSING]
     for name in missing:
         if name not in values:
@@ -63,15 +63,24 @@ def options_of(kind: type[Options], given: Mapping[str, Any], what: str) -> Opti
     return made
 
 
-def _typed(value: Any, hint: Any, what: str) -> Any:
-    """Returns a value as the type that a field declares, or raises UserError."""
+def typed(value: Any, hint: Any, what: str) -> Any:
+    """Returns a value as a type that a field can declare; text is taken for what it says.
+
+    Args:
+        value: what was given.
+        hint: the type.
+        what: what the value is, to begin a sentence with ("The sampling option 'steps'").
+
+    Raises:
+        UserError: it is not of the type.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None or (isinstance(value, str) and value.lower() == "none"):
             if type(None) in arguments:
                 return None
         else:
-            return _typed(value, next(part for part in arguments if part is not type(None)), what)
+            return typed(value, next(part for part in arguments if part is not type(None)), what)
     if origin is Literal:
         if value in arguments:
             return value
@@ -80,9 +89,9 @@ def _typed(value: Any, hint: Any, what: str) -> Any:
         entries = value.split(",") if isinstance(value, str) else value
         if isinstance(entries, (list, tuple)):
             if len(arguments) == 2 and arguments[1] is Ellipsis:
-                return tuple(_typed(entry, arguments[0], what) for entry in entries)
+                return tuple(typed(entry, arguments[0], what) for entry in entries)
             if len(entries) == len(arguments):
-                return tuple(_typed(entry, part, what) for entry, part in zip(entries, arguments, strict=True))
+                return tuple(typed(entry, part, what) for entry, part in zip(entries, arguments, strict=True))
     if hint is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     try:

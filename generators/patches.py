@@ -1,11 +1,14 @@
-"""A transformer that reads a level in the making by patches, and says what each cell may hold.
+"""A network that reads a level in the making by patches, and says what each cell may hold.
 
 A token is a square patch of tiles, read together with the tiles around it, so that few tokens do for a level and
-neighbourhoods need no layers to be seen. Attention knows relative places by a learned bias (Raffel 2020). ReLU stands
-where others have GELU: on a CPU, torch's GELU costs as much as the matrix products around it.
+neighbourhoods need no layers to be seen. What tokens hear of each other comes by attention, which knows relative places
+by a learned bias (Raffel 2020), or by convolutions over the grid of patches. ReLU stands where others have GELU: on a
+CPU, torch's GELU costs as much as the matrix products around it.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,9 +21,10 @@ from generators.spec import LevelSpec
 class Block(nn.Module):
     """Attention among all tokens, then each by itself; normalised before each (Xiong 2020)."""
 
-    def __init__(self, width: int, heads: int, expansion: int) -> None:
+    def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
+        self.dropout = nn.Dropout(dropout)
         self.before = nn.LayerNorm(width)
         self.queries_keys_values = nn.Linear(width, 3 * width)
         self.mixed = nn.Linear(width, width)
@@ -37,22 +41,45 @@ class Block(nn.Module):
         parts = self.queries_keys_values(self.before(tokens)).view(n, length, 3, self.heads, width // self.heads)
         queries, keys, values = parts.permute(2, 0, 3, 1, 4).unbind(0)
         heard = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias[None])
-        tokens = tokens + self.mixed(heard.transpose(1, 2).reshape(n, length, width))
-        return tokens + self.outer(functional.relu(self.inner(self.between(tokens))))
+        tokens = tokens + self.dropout(self.mixed(heard.transpose(1, 2).reshape(n, length, width)))
+        return tokens + self.dropout(self.outer(functional.relu(self.inner(self.between(tokens)))))
 
 
-class PatchTransformer(nn.Module):
+class ConvolutionBlock(nn.Module):
+    """A convolution of each channel over the grid of tokens, then each token by itself (Liu 2022)."""
+
+    def __init__(self, width: int, kernel: int, expansion: int, grid: tuple[int, int], dropout: float) -> None:
+        super().__init__()
+        self.grid = grid
+        self.before = nn.LayerNorm(width)
+        self.around = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.inner = nn.Linear(width, expansion * width)
+        self.outer = nn.Linear(expansion * width, width)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.outer.weight)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Float (n, tokens, width) to the same."""
+        grid = self.before(tokens).transpose(1, 2).unflatten(2, self.grid)
+        heard = self.around(grid).flatten(2).transpose(1, 2)
+        return tokens + self.dropout(self.outer(functional.relu(self.inner(heard))))
+
+
+class PatchNetwork(nn.Module):
     """From levels in the making to a distribution over tiles in every cell.
 
     Args:
         spec: what the levels are. A cell holds a tile, or open (as many as there are tiles), or mask (one more).
-        width: numbers to a token; a multiple of heads.
-        layers: blocks.
+        width: numbers to a token; a multiple of heads where there is attention.
+        layers: blocks, one after another.
         heads: of the attention.
         expansion: how many times wider the inner layer of a block is.
         patch: a token is a square of so many tiles a side.
         reach: how many tiles around its patch a token reads.
         embedding: numbers to a tile that is read.
+        blocks: attention, convolution, or cellular, which is one convolutional block that is applied `layers` times.
+        kernel: the side of convolutions, in patches; an odd number.
+        dropout: the share of what a block adds that is left out in training.
     """
 
     scales: Tensor
@@ -69,6 +96,9 @@ class PatchTransformer(nn.Module):
         patch: int,
         reach: int,
         embedding: int,
+        blocks: Literal["attention", "convolution", "cellular"],
+        kernel: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.shape = spec.shape
@@ -82,8 +112,15 @@ class PatchTransformer(nn.Module):
         self.counts = nn.Linear(self.states, width, bias=False)
         self.asked = nn.Linear(spec.condition_size, width, bias=False) if spec.condition_size else None
         self.position = nn.Parameter(torch.randn(tokens, width) * 0.02)
-        self.bias = nn.Parameter(torch.zeros(layers, heads, (2 * self.grid[0] - 1) * (2 * self.grid[1] - 1)))
-        self.blocks = nn.ModuleList(Block(width, heads, expansion) for _ in range(layers))
+        self.layers, self.attends = layers, blocks == "attention"
+        if self.attends:
+            self.bias = nn.Parameter(torch.zeros(layers, heads, (2 * self.grid[0] - 1) * (2 * self.grid[1] - 1)))
+            self.blocks = nn.ModuleList(Block(width, heads, expansion, dropout) for _ in range(layers))
+        else:
+            different = 1 if blocks == "cellular" else layers
+            self.blocks = nn.ModuleList(
+                ConvolutionBlock(width, kernel, expansion, self.grid, dropout) for _ in range(different)
+            )
         self.last = nn.LayerNorm(width)
         self.writing = nn.Linear(width, patch**2 * len(spec.tiles))
         nn.init.zeros_(self.writing.weight)
@@ -116,7 +153,8 @@ class PatchTransformer(nn.Module):
         if self.asked is not None:
             told = told + self.asked(asked)
         tokens = tokens + told[:, None]
-        for i, block in enumerate(self.blocks):
-            tokens = block(tokens, self.bias[i][:, self.places])
+        for i in range(self.layers):
+            block = self.blocks[i % len(self.blocks)]
+            tokens = block(tokens, self.bias[i][:, self.places]) if self.attends else block(tokens)
         logits = self.writing(self.last(tokens)).view(n, rows, columns, patch, patch, -1)
         return logits.permute(0, 1, 3, 2, 4, 5).reshape(n, rows * patch, columns * patch, -1)[:, :height, :width]

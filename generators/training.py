@@ -141,6 +141,7 @@ class Fitting:
         options: how to train; what is None is the family's own choice.
         folder: where the checkpoint and metrics.csv go; None keeps none.
         report: called now and then.
+        weights: what to begin with, as `NeuralGenerator.arrays` returns it; None draws fresh weights.
     """
 
     def __init__(
@@ -150,6 +151,7 @@ class Fitting:
         options: FitOptions,
         folder: Path | None,
         report: Report | None,
+        weights: Mapping[str, NDArray] | None = None,
     ) -> None:
         generator.check_corpus(corpus)
         self.generator = generator
@@ -161,7 +163,10 @@ class Fitting:
         check_device(self.options.device)
         torch.set_num_threads(self.options.threads)
         generator.device = self.options.device
+        generator.prepare(corpus, self.options)
         generator.network = generator.new_network(self.options.seed)
+        if weights is not None:
+            generator.begin_with(weights)
         self.training = Training(self.options, generator.optimisers(self.options), torch.Generator())
         self.average = self._weights()
         self.best = self._weights()
@@ -286,7 +291,7 @@ class Fitting:
         end = self.generator.stages[books.stage]
         training.share, training.stage, training.step = share, books.stage, books.fit.steps
         training.stage_share = min(1.0, (share - books.began) / max(end - books.began, 1e-9))
-        training.random.manual_seed(_mixed(self.options.seed, books.fit.steps))
+        training.random.manual_seed(_mixed(self.options.seed, books.fit.steps, 11))
         rise = min(1.0, (books.fit.steps + 1) / max(1, self.options.warm_up or 0))
         factor = rise * (_LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * training.stage_share)) / 2)
         for name, optimiser in training.optimisers.items():
@@ -310,7 +315,11 @@ class Fitting:
         device = self.options.device
         asked = Asked.of(self.generator.spec, values, labels, device)
         self.generator.network.train()
-        figures = self.generator.train_step(torch.from_numpy(levels.astype(np.int64)).to(device), asked, self.training)
+        with torch.random.fork_rng(devices=[]):
+            # Dropout draws from torch's global generator, and from no other.
+            torch.manual_seed(_mixed(self.options.seed, books.fit.steps, 13))
+            batch = torch.from_numpy(levels.astype(np.int64)).to(device)
+            figures = self.generator.train_step(batch, asked, self.training)
         books.fit.steps += 1
         books.fit.levels += len(chosen)
         self._average()
@@ -463,6 +472,6 @@ class Fitting:
             )
 
 
-def _mixed(seed: int, step: int) -> int:
-    """Returns a seed for a step's draws."""
-    return int(np.random.SeedSequence([seed, step, 11]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def _mixed(seed: int, step: int, use: int) -> int:
+    """Returns a seed for a step's draws of some use."""
+    return int(np.random.SeedSequence([seed, step, use]).generate_state(1, np.uint64)[0] >> np.uint64(1))

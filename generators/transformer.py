@@ -72,9 +72,12 @@ class Block(nn.Module):
         hidden: of the perceptron.
         depth: how many blocks the network has; what each adds at first is the less, the more there are.
         causal: whether a token sees only itself and those before it.
+        dropout: the share of what each part adds that is left out in training (Srivastava 2014).
     """
 
-    def __init__(self, width: int, heads: int, hidden: int, depth: int, causal: bool = True) -> None:
+    def __init__(
+        self, width: int, heads: int, hidden: int, depth: int, causal: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         check_width(width, heads)
         self.heads, self.causal = heads, causal
@@ -87,6 +90,7 @@ class Block(nn.Module):
         self.perceptron_norm = nn.RMSNorm(width)
         self.rise = nn.Linear(width, hidden)
         self.fall = nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
         for layer in (self.attended, self.fall):
             nn.init.normal_(layer.weight, std=0.04 / math.sqrt(2 * depth))
         nn.init.zeros_(self.fall.bias)
@@ -111,24 +115,26 @@ class Block(nn.Module):
             attended = (queries @ keys.transpose(2, 3) * queries.shape[3] ** -0.5).softmax(dim=3) @ values
         else:
             attended = scaled_dot_product_attention(queries, keys, values, is_causal=self.causal)
-        tokens = tokens + self.attended(attended.transpose(1, 2).reshape(batch, length, width))
+        tokens = tokens + self.dropout(self.attended(attended.transpose(1, 2).reshape(batch, length, width)))
         hidden = relu(self.rise(self.perceptron_norm(tokens)))
-        return tokens + self.fall(hidden * hidden)
+        return tokens + self.dropout(self.fall(hidden * hidden))
 
 
 class Transformer(nn.Module):
     """A row of blocks and a last norm.
 
     Args:
-        width, heads, hidden, depth, causal: see `Block`.
+        width, heads, hidden, depth, causal, dropout: see `Block`.
     """
 
-    def __init__(self, width: int, heads: int, hidden: int, depth: int, causal: bool = True) -> None:
+    def __init__(
+        self, width: int, heads: int, hidden: int, depth: int, causal: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if depth < 1:
             raise UserError(f"A transformer needs at least 1 block; got {depth}.")
         self.width, self.heads = width, heads
-        self.blocks = nn.ModuleList(Block(width, heads, hidden, depth, causal) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, hidden, depth, causal, dropout) for _ in range(depth))
         self.norm = nn.RMSNorm(width)
 
     def forward(self, tokens: Tensor, past: list[KeyValues] | None = None) -> Tensor:

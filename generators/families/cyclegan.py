@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from generators.generator import Fit, FitOptions, Report, Request
 from generators.judging.patterns import mean_divergence
 from generators.neural import NeuralGenerator
 from generators.options import options_of
+from generators.searchable import Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, Training, adamw, descend
 from generators.translation import Translator, allowed_tiles, default_source, tile_table
@@ -66,16 +67,16 @@ class CycleGanConfig:
     source_kind: Literal["constructed", "vglc", "boxoban", "folder"] = "constructed"
     source_path: str = ""
     source_levels: int = 5000
-    width: int = 32
-    blocks: int = 2
-    mixed: int = 64
-    critic_channels: int = 32
-    critic_features: int = 128
-    critic_steps: int = 2
-    penalty: float = 10.0
-    cycle: float = 5.0
-    identity: float = 2.0
-    temperature: float = 0.7
+    width: Annotated[int, Whole(8, 64, log=True)] = 32
+    blocks: Annotated[int, Whole(1, 4)] = 2
+    mixed: Annotated[int, Whole(8, 128, log=True)] = 64
+    critic_channels: Annotated[int, Whole(8, 64, log=True)] = 32
+    critic_features: Annotated[int, Whole(32, 256, log=True)] = 128
+    critic_steps: Annotated[int, Whole(1, 4)] = 2
+    penalty: Annotated[float, Real(0.1, 30.0, log=True)] = 10.0
+    cycle: Annotated[float, Real(1.0, 20.0, log=True)] = 5.0
+    identity: Annotated[float, Real(0.2, 10.0, log=True)] = 2.0
+    temperature: Annotated[float, Real(0.3, 1.5, log=True)] = 0.7
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
@@ -142,6 +143,9 @@ class CycleGan(NeuralGenerator):
         "ema": 0.995,
     }
 
+    #: The source's levels where a training was given them.
+    _given: Corpus | None = None
+
     def build(self) -> nn.Module:
         """Returns the translators and critics; see `NeuralGenerator.build`."""
         config, spec = self.config, self.spec
@@ -179,6 +183,20 @@ class CycleGan(NeuralGenerator):
 
     # Training.
 
+    def prepare(self, corpus: Corpus, options: FitOptions) -> None:
+        """Loads or constructs levels of the source, where none are at hand; see `NeuralGenerator.prepare`."""
+        if self._given is None:
+            self._read(load_corpus(self.source, self.config.levels(self.spec.shape, corpus.options.seed)))
+        else:
+            self._read(self._given)
+
+    def _read(self, source: Corpus) -> None:
+        """Takes the source's levels to learn from."""
+        self._source = source
+        self._figures: dict[str, Tensor] = {}
+        self._sources = torch.from_numpy(source.train.levels.astype(np.int64))
+        self._held_out = torch.from_numpy(source.held_out.levels[:_LOOKED_AT].astype(np.int64))
+
     def fit(
         self,
         corpus: Corpus,
@@ -186,10 +204,17 @@ class CycleGan(NeuralGenerator):
         folder: Path | None = None,
         report: Report | None = None,
         resume: bool = False,
+        weights: Mapping[str, NDArray] | None = None,
     ) -> Fit:
-        """Loads or constructs the source's levels and trains; see `Generator.fit`."""
-        source = load_corpus(self.source, self.config.levels(self.spec.shape, corpus.options.seed))
-        return self.fit_pair(source, corpus, options, folder, report, resume)
+        """Loads or constructs the source's levels and trains; see `NeuralGenerator.fit`."""
+        fit = super().fit(corpus, options, folder, report, resume, weights)
+        source = self._source
+        if self.config.source_kind != "constructed":
+            chosen = np.random.default_rng(0).choice(len(source.train), _KEPT, replace=len(source.train) < _KEPT)
+            self._networks.kept.copy_(torch.from_numpy(source.train.levels[chosen]))
+        self.facts["source"] = source.record()
+        self.facts["corpus_card"] = [*corpus.card(), "", "Translated from:", "", *source.card()]
+        return fit
 
     def fit_pair(
         self,
@@ -219,16 +244,11 @@ class CycleGan(NeuralGenerator):
                 f"The source must be {self.source.name} levels of shape {self.spec.shape}; got {source.problem.name} "
                 f"levels of shape {source.shape}."
             )
-        self._figures: dict[str, Tensor] = {}
-        self._sources = torch.from_numpy(source.train.levels.astype(np.int64))
-        self._held_out = torch.from_numpy(source.held_out.levels[:_LOOKED_AT].astype(np.int64))
-        fit = super().fit(target, options, folder, report, resume)
-        if self.config.source_kind != "constructed":
-            chosen = np.random.default_rng(0).choice(len(source.train), _KEPT, replace=len(source.train) < _KEPT)
-            self._networks.kept.copy_(torch.from_numpy(source.train.levels[chosen]))
-        self.facts["source"] = source.record()
-        self.facts["corpus_card"] = [*target.card(), "", "Translated from:", "", *source.card()]
-        return fit
+        self._given = source
+        try:
+            return self.fit(target, options, folder, report, resume)
+        finally:
+            self._given = None
 
     def optimisers(self, options: FitOptions) -> dict[str, torch.optim.Optimizer]:
         """Returns the translators' and the critics' optimisers."""

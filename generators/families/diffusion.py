@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from envs import UserError
 from generators.decoding import decode_logits
 from generators.generator import Request
 from generators.neural import NeuralGenerator
+from generators.searchable import Choice, Real, Several, Whole
 from generators.training import Asked, Training
 
 #: How sure of a tile an estimate at its very place in space counts as, in log-odds on the distance of two tiles.
@@ -71,19 +72,19 @@ class DiffusionConfig:
         dropout: of the residual blocks.
     """
 
-    channels: tuple[int, ...] = (64,)
-    layers: int = 1
-    attention: bool = True
-    patch: int = 0
-    prediction: Literal["tiles", "sample", "epsilon", "v_prediction"] = "tiles"
-    cross_entropy: float = 1.0
+    channels: Annotated[tuple[int, ...], Several(Whole(16, 96, step=8), 1, 3)] = (64,)
+    layers: Annotated[int, Whole(1, 2)] = 1
+    attention: Annotated[bool, Choice()] = True
+    patch: Annotated[int, Choice((0, 1, 2, 3))] = 0
+    prediction: Annotated[Literal["tiles", "sample", "epsilon", "v_prediction"], Choice()] = "tiles"
+    cross_entropy: Annotated[float, Real(0.0, 2.0)] = 1.0
     min_snr: float = 0.0
-    self_conditioning: bool = True
+    self_conditioning: Annotated[bool, Choice()] = True
     known: float = 0.3
     noise_levels: int = 1000
-    schedule: Literal["cosine", "linear"] = "cosine"
+    schedule: Annotated[Literal["cosine", "linear"], Choice()] = "cosine"
     signal: float = 1.0
-    dropout: float = 0.0
+    dropout: Annotated[float, Real(0.0, 0.3)] = 0.0
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from envs import UserError
 from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, AdversarialSampling, coarse_sides
+from generators.searchable import Whole
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class GanConfig(AdversarialConfig):
         doublings: how often that map's sides are doubled; what then is beyond the level's shape is cut off.
     """
 
-    hidden: int = 256
-    doublings: int = 1
+    hidden: Annotated[int, Whole(32, 512, log=True)] = 256
+    doublings: Annotated[int, Whole(0, 2)] = 1
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""

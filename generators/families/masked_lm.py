@@ -1,4 +1,4 @@
-"""Masked tile LM: a transformer that sees both ways and fills levels in any order, many tiles at once.
+"""Masked tile LM: a network that sees both ways and fills levels in any order, many tiles at once.
 
 Absorbing-state discrete diffusion (D3PM, Austin 2021), sampled in few steps as MaskGIT does (Chang 2022). Training
 hides a random number of tiles and asks for all of them at once; sampling begins with everything hidden and reveals some
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from envs import UserError
 from generators.generator import Request, Scores
 from generators.neural import NeuralGenerator
-from generators.patches import PatchTransformer
+from generators.patches import PatchNetwork
+from generators.searchable import Choice, Real, Whole
 from generators.settling import NEVER, CountSettler
 from generators.spec import Condition, LevelSpec
 from generators.training import Asked
@@ -52,23 +53,31 @@ class Config:
 
     Attributes:
         width: numbers to a token; a multiple of heads.
-        layers: blocks of the transformer.
+        layers: blocks, one after another.
         heads: of the attention.
         expansion: how many times wider the inner layer of a block is.
         patch: a token is a square of so many tiles a side.
         reach: how many tiles around its patch a token reads.
         embedding: numbers to a tile that is read.
         things: whether things are decided after the ground they stand on, where the problem has count rules.
+        blocks: how tokens hear of each other: by attention; by convolutions over the grid of patches, each of which
+            carries what is known a little further; or by one convolutional block that is applied `layers` times, a
+            neural cellular automaton (Mordvintsev 2020).
+        kernel: the side of those convolutions, in patches; an odd number.
+        dropout: the share of what a block adds that is left out in training.
     """
 
-    width: int = 64
-    layers: int = 4
-    heads: int = 4
-    expansion: int = 2
-    patch: int = 2
-    reach: int = 2
-    embedding: int = 8
+    width: Annotated[int, Whole(16, 128, log=True, multiple_of="heads")] = 64
+    layers: Annotated[int, Whole(1, 8)] = 4
+    heads: Annotated[int, Choice((1, 2, 4, 8), when={"blocks": ("attention",)})] = 4
+    expansion: Annotated[int, Whole(1, 4)] = 2
+    patch: Annotated[int, Whole(1, 3)] = 2
+    reach: Annotated[int, Whole(0, 3)] = 2
+    embedding: Annotated[int, Whole(4, 16, log=True)] = 8
     things: bool = True
+    blocks: Annotated[Literal["attention", "convolution", "cellular"], Choice()] = "attention"
+    kernel: Annotated[int, Choice((3, 5), when={"blocks": ("convolution", "cellular")})] = 3
+    dropout: Annotated[float, Real(0.0, 0.3)] = 0.0
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
@@ -77,8 +86,12 @@ class Config:
                 raise UserError(f"{name} must be at least 1; got {getattr(self, name)}.")
         if self.reach < 0:
             raise UserError(f"reach must be at least 0; got {self.reach}.")
-        if self.width % self.heads:
+        if self.blocks == "attention" and self.width % self.heads:
             raise UserError(f"width must be a multiple of heads; got {self.width} and {self.heads}.")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise UserError(f"kernel must be an odd number of at least 1; got {self.kernel}.")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,7 @@ class MaskedTileLM(NeuralGenerator):
     small = {"width": 16, "layers": 1, "heads": 2, "embedding": 4}
     defaults = {"batch": 64, "learning_rate": 2e-3, "warm_up": 200, "weight_decay": 0.02, "ema": 0.998}
 
-    network: PatchTransformer
+    network: PatchNetwork
 
     def __init__(self, spec: LevelSpec, config: Any = None) -> None:
         if config is not None:
@@ -165,7 +178,7 @@ class MaskedTileLM(NeuralGenerator):
     def build(self) -> nn.Module:
         """Returns the network."""
         sizes = {name: size for name, size in asdict(self.config).items() if name != "things"}
-        return PatchTransformer(self.spec, **sizes)
+        return PatchNetwork(self.spec, **sizes)
 
     # Training.
 

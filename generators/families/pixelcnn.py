@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional
 from envs import UserError
 from generators.generator import Request, Scores
 from generators.neural import NeuralGenerator
+from generators.searchable import Real, Whole
 from generators.spec import Condition
 from generators.training import Asked
 from generators.writing import Decoding, Writer
@@ -31,10 +32,10 @@ class Config:
         dropout: the share of a layer's outputs that is left out in training.
     """
 
-    width: int = 32
-    layers: int = 5
-    reach: int = 2
-    dropout: float = 0.0
+    width: Annotated[int, Whole(8, 64, log=True)] = 32
+    layers: Annotated[int, Whole(2, 8)] = 5
+    reach: Annotated[int, Whole(1, 3)] = 2
+    dropout: Annotated[float, Real(0.0, 0.5)] = 0.0
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""

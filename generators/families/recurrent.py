@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from envs import UserError
 from envs.orders import Order, cell_order
 from generators.generator import Request, Scores
 from generators.neural import NeuralGenerator
+from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked
 from generators.writing import Decoding, Writer
@@ -36,13 +37,13 @@ class Config:
         dropout: the share of a layer's outputs that is left out in training.
     """
 
-    cell: Literal["lstm", "gru"] = "lstm"
-    width: int = 128
-    layers: int = 1
-    embedding: int = 16
-    order: Order = "row"
-    neighbours: bool = True
-    dropout: float = 0.0
+    cell: Annotated[Literal["lstm", "gru"], Choice()] = "lstm"
+    width: Annotated[int, Whole(32, 256, log=True)] = 128
+    layers: Annotated[int, Whole(1, 3)] = 1
+    embedding: Annotated[int, Whole(4, 32, log=True)] = 16
+    order: Annotated[Order, Choice()] = "row"
+    neighbours: Annotated[bool, Choice()] = True
+    dropout: Annotated[float, Real(0.0, 0.5)] = 0.0
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""

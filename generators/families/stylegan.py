@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from generators.adversarial import SLOPE, straight_through
 from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, AdversarialSampling, coarse_sides
 from generators.generator import Request
 from generators.options import options_of
+from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked
 
@@ -37,13 +38,13 @@ class StyleganConfig(AdversarialConfig):
         latent_size: how many normal numbers a style is made from.
     """
 
-    style_size: int = 64
-    mapping_layers: int = 2
-    doublings: int = 1
-    mixing: float = 0.5
-    objective: Literal["wasserstein", "logistic"] = "logistic"
-    penalty: float = 1.0
-    penalty_every: int = 4
+    style_size: Annotated[int, Whole(16, 128, log=True)] = 64
+    mapping_layers: Annotated[int, Whole(1, 4)] = 2
+    doublings: Annotated[int, Whole(0, 2)] = 1
+    mixing: Annotated[float, Real(0.0, 0.9)] = 0.5
+    objective: Annotated[Literal["wasserstein", "logistic"], Choice()] = "logistic"
+    penalty: Annotated[float, Real(0.1, 30.0, log=True)] = 1.0
+    penalty_every: Annotated[int, Whole(1, 8, log=True)] = 4
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""

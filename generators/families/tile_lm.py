@@ -18,8 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -33,9 +32,10 @@ from generators.constraints import CountTable
 from generators.corpus import Corpus
 from generators.deciding import NEVER, Beams, Counting, likely, pick
 from generators.decisions import Decisions, TileSequence, paths_of
-from generators.generator import Fit, FitOptions, Report, Request, Scores
+from generators.generator import FitOptions, Request, Scores
 from generators.muon import Muon
 from generators.neural import NeuralGenerator
+from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition, LevelSpec
 from generators.training import Asked, Training, adamw
 from generators.transformer import Positions, Transformer, check_width
@@ -56,14 +56,16 @@ class TileLMConfig:
         radius: a token sees what is known of the cells up to so far around the one that it decides.
         order: layers decides the whole layout row by row and then the things that stand in it; row, column (each from
             the bottom up) and snake (up one column and down the next) decide one tile after another.
+        dropout: the share of what a block adds that is left out in training.
     """
 
-    width: int = 64
-    depth: int = 4
-    heads: int = 4
-    expansion: int = 4
-    radius: int = 3
-    order: Literal["layers", "row", "column", "snake"] = "layers"
+    width: Annotated[int, Whole(16, 192, log=True, multiple_of="heads")] = 64
+    depth: Annotated[int, Whole(1, 8)] = 4
+    heads: Annotated[int, Choice((1, 2, 4, 8))] = 4
+    expansion: Annotated[int, Whole(1, 4)] = 4
+    radius: Annotated[int, Whole(1, 4)] = 3
+    order: Annotated[Literal["layers", "row", "column", "snake"], Choice()] = "layers"
+    dropout: Annotated[float, Real(0.0, 0.3)] = 0.0
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
@@ -71,6 +73,8 @@ class TileLMConfig:
         for name in ("depth", "expansion", "radius"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,9 @@ class TileNetwork(nn.Module):
         self.counts = nn.Linear(self.sequence.count_features, width, bias=False)
         #: A token for each thing that can be asked for, before all others; the first word of each says "anything".
         self.asked = nn.ModuleList(nn.Embedding(words, width) for words in spec.bucket_counts)
-        self.transformer = Transformer(width, config.heads, config.expansion * width, config.depth)
+        self.transformer = Transformer(
+            width, config.heads, config.expansion * width, config.depth, dropout=config.dropout
+        )
         self.head = nn.Linear(width, self.sequence.symbols)
         for table in (self.stages, *self.asked):
             nn.init.normal_(table.weight, std=0.1)
@@ -168,6 +174,7 @@ class TileLM(NeuralGenerator):
     Config, Sampling = TileLMConfig, TileLMSampling
     keeps_fixed_tiles = "construction"
     small: ClassVar[Mapping[str, Any]] = {"width": 16, "depth": 1, "heads": 2, "radius": 1}
+    of_corpus: ClassVar[frozenset[str]] = frozenset({"sequence.constant", "trained_on"})
     network: TileNetwork
     defaults: ClassVar[Mapping[str, Any]] = {
         "batch": 32,
@@ -203,21 +210,12 @@ class TileLM(NeuralGenerator):
         network.register_buffer("trained_on", torch.tensor([self._trained_on]))
         return network
 
-    def fit(
-        self,
-        corpus: Corpus,
-        options: FitOptions | None = None,
-        folder: Path | None = None,
-        report: Report | None = None,
-        resume: bool = False,
-    ) -> Fit:
-        """Trains the network; see `NeuralGenerator.fit`."""
-        self.check_corpus(corpus)
-        self._constant = constant_tiles(corpus, (options or FitOptions()).symmetries)
+    def prepare(self, corpus: Corpus, options: FitOptions) -> None:
+        """Finds the cells that never vary; see `NeuralGenerator.prepare`."""
+        self._constant = constant_tiles(corpus, options.symmetries)
         self._trained_on = len(corpus.train)
         if (self._constant >= 0).all():
             raise UserError("All training levels are the same level: there is nothing to learn; give more levels.")
-        return super().fit(corpus, options, folder, report, resume)
 
     def optimisers(self, options: FitOptions) -> dict[str, torch.optim.Optimizer]:
         """Muon for the matrices within the blocks, AdamW for all else."""

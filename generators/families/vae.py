@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from generators.decoding import decode_logits
 from generators.generator import Request, Scores
 from generators.neural import NeuralGenerator
 from generators.options import options_of
+from generators.searchable import Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, Training, descend
 
@@ -53,14 +54,14 @@ class Config:
         free_bits: nats of divergence per latent that cost nothing (Kingma 2016).
     """
 
-    latents: int = 32
-    width: int = 512
-    depth: int = 2
-    embedding: int = 8
-    dropout: float = 0.0
-    kl_weight: float = 1.0
-    kl_warm_up: float = 0.25
-    free_bits: float = 0.05
+    latents: Annotated[int, Whole(4, 64, log=True)] = 32
+    width: Annotated[int, Whole(64, 1024, log=True)] = 512
+    depth: Annotated[int, Whole(1, 4)] = 2
+    embedding: Annotated[int, Whole(2, 16, log=True)] = 8
+    dropout: Annotated[float, Real(0.0, 0.5)] = 0.0
+    kl_weight: Annotated[float, Real(0.1, 2.0, log=True)] = 1.0
+    kl_warm_up: Annotated[float, Real(0.0, 0.5)] = 0.25
+    free_bits: Annotated[float, Real(0.0, 0.25)] = 0.05
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from generators.decoding import decode_logits
 from generators.generator import FitOptions, Request, Scores
 from generators.neural import NeuralGenerator
 from generators.options import options_of
+from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, Training, adamw, descend
 from generators.transformer import Positions, Transformer, check_width
@@ -56,18 +57,18 @@ class Config:
         dropout: the share of codes that it is told wrongly while it learns, so that it can go on from its own slips.
     """
 
-    patch: int = 2
-    codes: int = 256
-    code_size: int = 16
-    width: int = 96
-    depth: int = 1
-    heads: int = 4
-    commitment: float = 0.25
-    code_decay: float = 0.98
-    prior_width: int = 128
-    prior_depth: int = 3
-    prior_heads: int = 4
-    dropout: float = 0.0
+    patch: Annotated[int, Whole(1, 3)] = 2
+    codes: Annotated[int, Whole(32, 512, log=True)] = 256
+    code_size: Annotated[int, Whole(4, 32, log=True)] = 16
+    width: Annotated[int, Whole(16, 192, log=True, multiple_of="heads")] = 96
+    depth: Annotated[int, Whole(1, 3)] = 1
+    heads: Annotated[int, Choice((1, 2, 4, 8))] = 4
+    commitment: Annotated[float, Real(0.05, 1.0, log=True)] = 0.25
+    code_decay: Annotated[float, Real(0.9, 0.995)] = 0.98
+    prior_width: Annotated[int, Whole(32, 256, log=True, multiple_of="prior_heads")] = 128
+    prior_depth: Annotated[int, Whole(1, 6)] = 3
+    prior_heads: Annotated[int, Choice((1, 2, 4, 8))] = 4
+    dropout: Annotated[float, Real(0.0, 0.3)] = 0.0
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
