@@ -118,3 +118,24 @@ def pick(records: Sequence[TrialRecord], objectives: Sequence[Objective], sample
         beats = f"equals the default's {quality.name} at {costs[chosen] / max(own_cost, 1e-12):.0%} of its {cost.name}"
     among = f", the cheapest of {len(equal)} whose intervals overlap the best's" if len(equal) > 1 else ""
     return Pick(chosen, f"Trial {chosen}{among}: {beats}.")
+
+
+def confirmed(
+    pick: dict[str, dict[str, float]], default: dict[str, dict[str, float]], objectives: Sequence[Objective]
+) -> bool:
+    """Returns whether a pick stands `RULE` against the default once both were trained anew.
+
+    Args:
+        pick: its figures as `search.results.summarise` returns them.
+        default: the default's.
+        objectives: what was searched for.
+    """
+    quality, cost = objectives[0], cost_of(objectives)
+
+    def ends(figures: dict[str, dict[str, float]]) -> tuple[float, float]:
+        told = figures[quality.name]
+        low, high = sorted(-quality.loss(told.get(f"levels_{end}", told[end])) for end in ("low", "high"))
+        return low, high
+
+    (low, high), (own_low, own_high) = ends(pick), ends(default)
+    return low > own_high or (high >= own_low and pick[cost.name]["mean"] < default[cost.name]["mean"])

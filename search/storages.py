@@ -95,6 +95,21 @@ def open_storage(url: str, folder: Path) -> BaseStorage:
     raise AssertionError
 
 
+def forget(url: str, folder: Path, name: str) -> None:
+    """Removes a study from its storage, if it is there.
+
+    Raises:
+        UserError: the storage cannot be used.
+    """
+    if not url:
+        (folder / JOURNAL_FILE).unlink(missing_ok=True)
+        return
+    with told_plainly(url, folder), study_lock(url, folder):
+        storage = open_storage(url, folder)
+        if name in optuna.get_all_study_names(storage):
+            optuna.delete_study(study_name=name, storage=storage)
+
+
 def _cut_torn_line(journal: Path) -> None:
     """Cuts off a last line that a full disk or a kill left unfinished: what it said was never done.
 
