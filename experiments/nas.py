@@ -455,7 +455,8 @@ Use        {folder / PRESET_FILE}   the pick's settings
            {folder / TRIALS_FOLDER}   what was trained whole, ready to be loaded""")
     if options.use:
         print(f"           {register_preset(folder, options.use, options.out)}   the preset {options.use}")
-    print(f"""Next       python -m experiments.{command} --preset {options.use or folder / PRESET_FILE}
+    print(f"""Next       python -m experiments.search_report {folder}
+           python -m experiments.{command} --preset {options.use or folder / PRESET_FILE}
            optuna-dashboard {json.dumps(str(journal))}""")
 
 

@@ -38,6 +38,12 @@ from tests.searching import FakeSubject, HereWorkers, constraints, make_plan, ma
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_for_disks(monkeypatch):
+    """A study waits some twenty times a trial for the disk, which would be most of the time here."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+
+
 def states(search):
     """How many trials of each state."""
     found = [record.state for record in search.records()]
