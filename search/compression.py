@@ -28,7 +28,7 @@ from generators.generator import FitOptions, Generator, Report
 from generators.integers import LEAST, to_integers
 from generators.neural import NeuralGenerator
 from generators.packing import PackedGenerator
-from generators.searchable import Whole, searchable
+from generators.searchable import Several, Whole, searchable
 from generators.spec import LABEL
 from generators.storage import INT8, SPARSE, STORAGE, pack, unpack
 from generators.training import Asked
@@ -37,6 +37,9 @@ Model = TypeVar("Model", NeuralGenerator, PolicyDesigner)
 
 #: What saved configurations call how a model was made smaller.
 COMPRESSION = "compression"
+
+#: The logarithm of a probability below which a symbol is no choice.
+_IMPOSSIBLE = -1e4
 
 #: The learning rate of what is trained on after pruning, as a share of the family's own.
 _GENTLY = 0.3
@@ -130,18 +133,24 @@ def _masks(weights: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     return {name: part.view(weights[name].shape) for name, part in zip(weights, parts, strict=True)}
 
 
-def _hold(network: nn.Module, masks: Mapping[str, Tensor]) -> None:
-    """Sets weights to 0 that were taken out."""
+def _hold(network: nn.Module, masks: Mapping[str, Tensor], only: set[int] | None = None) -> None:
+    """Sets weights to 0 that were taken out; of some alone, by their ids, where `only` is given."""
     with torch.no_grad():
         for name, weight in network.named_parameters():
-            if name in masks:
+            if name in masks and (only is None or id(weight) in only):
                 weight.mul_(masks[name])
 
 
 @contextmanager
 def _held(generator: NeuralGenerator, masks: Mapping[str, Tensor]) -> Iterator[None]:
     """Keeps weights at 0, whatever optimisers do."""
-    handle = register_optimizer_step_post_hook(lambda *_: _hold(generator.network, masks))
+
+    def hold(optimiser: torch.optim.Optimizer, *_: Any) -> None:
+        # Only what it moved: of others a gradient may be on its way.
+        moved = {id(weight) for group in optimiser.param_groups for weight in group["params"]}
+        _hold(generator.network, masks, moved)
+
+    handle = register_optimizer_step_post_hook(hold)
     try:
         yield
     finally:
@@ -322,7 +331,8 @@ class _Lesson:
         logs = own.logits[real].log_softmax(dim=-1)
         hard = functional.nll_loss(logs, own.symbols[real])
         taken = opinion.logits[real].log_softmax(dim=-1)
-        soft = functional.kl_div(logs, taken, reduction="batchmean", log_target=True)
+        # What is impossible to both is no difference, though their logarithms have none.
+        soft = torch.where(taken > _IMPOSSIBLE, taken.exp() * (taken - logs), 0.0).sum(dim=-1).mean()
         figures = {"truth": hard.detach(), "opinion": soft.detach()}
         return (1 - self.weight) * hard + self.weight * soft, figures
 
@@ -330,7 +340,8 @@ class _Lesson:
 def smaller_config(generator: NeuralGenerator, share: float) -> Any:
     """Returns the generator's configuration with all its sizes scaled down alike.
 
-    Sizes are the whole numbers that the family declares to be searched by their logarithm; all else stays.
+    Sizes are the whole numbers that the family declares to be searched by their logarithm, and those of which there
+    are several; all else stays.
 
     Args:
         generator: whose configuration.
@@ -340,7 +351,11 @@ def smaller_config(generator: NeuralGenerator, share: float) -> Any:
         UserError: the family declares no sizes, or even the smallest are more than that.
     """
     config, ranges = generator.config, searchable(type(generator.config))
-    sizes = {name: kind for name, kind in ranges.items() if isinstance(kind, Whole) and kind.log}
+    sizes: dict[str, Whole | Several] = {
+        name: kind
+        for name, kind in ranges.items()
+        if isinstance(kind, Several) or (isinstance(kind, Whole) and kind.log)
+    }
     for factor in np.geomspace(1, 1 / 64, 49)[1:]:
         smaller = replace(config, **{name: _scaled(config, name, kind, factor) for name, kind in sizes.items()})
         with torch.device("meta"):
@@ -353,13 +368,17 @@ def smaller_config(generator: NeuralGenerator, share: float) -> Any:
     )
 
 
-def _scaled(config: Any, name: str, kind: Whole, factor: float) -> int:
-    """Returns a size times a factor, within its range and as the range asks."""
-    size = max(min(kind.low, getattr(config, name)), round(getattr(config, name) * factor))
-    if kind.multiple_of:
-        divisor = getattr(config, kind.multiple_of)
-        return divisor * max(1, math.floor(size / divisor))
-    return size
+def _scaled(config: Any, name: str, kind: Whole | Several, factor: float) -> Any:
+    """Returns a size times a factor, or several, no smaller than the range allows and as it asks."""
+    value = getattr(config, name)
+    if isinstance(kind, Several):
+        return tuple(_smaller(size, kind.each, kind.each.step, factor) for size in value)
+    return _smaller(value, kind, getattr(config, kind.multiple_of) if kind.multiple_of else kind.step, factor)
+
+
+def _smaller(size: int, kind: Whole, step: int, factor: float) -> int:
+    least = min(kind.low, size)
+    return max(step * math.floor(size * factor / step), step * math.ceil(least / step))
 
 
 # Copies.

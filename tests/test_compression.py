@@ -243,7 +243,9 @@ def test_large_layers_of_a_loaded_generator_compute_with_whole_numbers(corpus, t
         pytest.skip("torch has no products of whole numbers here")
     assert loaded.parameters() == generator.parameters()
     # Fixed tiles are sought along slopes.
-    fixed = np.where(np.arange(generator.spec.cells).reshape(corpus.shape) < 3, corpus.train.levels[0], -1)
+    fixed = np.where(
+        np.arange(generator.spec.cells).reshape(corpus.shape) < 3, corpus.train.levels[0].astype(np.int64), -1
+    )
     assert (loaded.sample(3, seed=1, fixed_tiles=fixed) == fixed)[:, fixed >= 0].all()
     # Each latent's level is the same whatever comes with it.
     latents = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
@@ -259,11 +261,11 @@ def test_large_layers_of_a_loaded_generator_compute_with_whole_numbers(corpus, t
 
 def test_a_teachers_opinion_teaches(corpus):
     """A student told by a teacher what is likely comes nearer to it than one that is told what is true, as fast."""
-    teacher = make_generator("recurrent", corpus, width=24, embedding=4)
+    teacher = make_generator("recurrent", corpus, width=64, embedding=8)
     teacher.fit(corpus, FitOptions(minutes=0, steps=150, batch=16, warm_up=5, patience=0))
     options = FitOptions(minutes=0, steps=120, batch=16, warm_up=5, patience=0, seed=3)
     config = smaller_config(teacher, 0.6)
-    assert config.width < 24
+    assert 32 <= config.width < 64
     levels = teacher.sample(60, seed=9)
 
     def apart(student):
