@@ -46,6 +46,7 @@ class Designs:
         steps: int64 (n,), how many actions each took.
         seconds: the wall time of the whole batch.
         history: where recording was asked for, the first level after every change, uint8 (height, width) each.
+        returns: float64 (n,), what the environment paid for each episode; empty where there was none to pay.
     """
 
     starts: NDArray[np.uint8]
@@ -55,6 +56,7 @@ class Designs:
     steps: NDArray[np.int64]
     seconds: float
     history: list[NDArray[np.uint8]] = field(default_factory=list)
+    returns: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @property
     def changed(self) -> NDArray[np.float64]:
@@ -147,12 +149,14 @@ def run_episodes(
         strict_success=np.zeros(lanes, np.bool_),
         steps=np.zeros(lanes, np.int64),
         seconds=0.0,
+        returns=np.zeros(lanes),
     )
     if record:
         designs.history.append(env.levels[0])
     finished = np.zeros(lanes, np.bool_)
     while not finished.all():
-        observations, _, terminations, truncations, infos = env.step(act(observations))
+        observations, rewards, terminations, truncations, infos = env.step(act(observations))
+        designs.returns[~finished] += rewards[~finished]
         if record and not finished[0] and (env.levels[0] != designs.history[-1]).any():
             designs.history.append(env.levels[0])
         ended = (terminations | truncations) & ~finished

@@ -276,8 +276,13 @@ class DesignerNetwork(Policy):
         """Returns what the environment is given for actions; see `Policy.env_actions`."""
         return self.code.decode(actions)
 
-    def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Returns logits, float32 (n, choices, options), or means (n, numbers, 1), and values, float32 (n,)."""
+    def read(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns what the network's body computes with.
+
+        Returns:
+            The map, float32 (n, cells, planes); all else, float32 (n, interface.extra); and what looking ahead shows,
+            float32 (n, numbers), or None.
+        """
         maps = self.one_hot[observation["map"].long()]
         if self.interface.frozen:
             maps = torch.cat([maps, observation["frozen"].float()[..., None]], dim=2)
@@ -288,7 +293,11 @@ class DesignerNetwork(Policy):
         if self.interface.passes:
             vector.append(functional.one_hot(observation["pass"][:, 0].long(), self.interface.passes).float())
         options = observation["look_ahead"].float() if self.interface.look_ahead else None
-        logits, values = self.body(maps, torch.cat(vector, dim=1), options)
+        return maps, torch.cat(vector, dim=1), options
+
+    def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Returns logits, float32 (n, choices, options), or means (n, numbers, 1), and values, float32 (n,)."""
+        logits, values = self.body(*self.read(observation))
         if self.interface.masked:
             logits = logits.masked_fill(observation["allowed"][:, None] == 0, _NEVER)
         return logits, values

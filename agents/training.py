@@ -154,6 +154,10 @@ class Trainer(ABC):
         device: where the network is trained.
     """
 
+    #: What tells the training time, in seconds: the clock on the wall, or `time.process_time` where one process trains
+    #: and shares its machine with other work.
+    clock: Callable[[], float] = staticmethod(time.perf_counter)
+
     def __init__(
         self,
         task: Task,
@@ -325,7 +329,7 @@ class Books:
         self._report = report
         self._recent = _Recent()
         self._before = trainer.progress.seconds
-        self._began = time.perf_counter()
+        self._began = trainer.clock()
         self._saved = self._began
         columns = (*asdict(trainer.progress), *trainer.figures, *LOSSES)
         self._log = MetricsLog(trainer.folder / METRICS_FILE, columns, trainer.progress.steps)
@@ -353,7 +357,7 @@ class Books:
         """
         trainer, progress = self._trainer, self._trainer.progress
         self._check_weights(steps)
-        now = time.perf_counter()
+        now = trainer.clock()
         progress.steps = steps
         progress.updates += 1
         progress.episodes += self._episodes

@@ -1,4 +1,9 @@
-"""What a model costs: multiply-adds, milliseconds, and bytes of tensors."""
+"""What a model costs: numbers, multiply-adds, milliseconds, and bytes of tensors.
+
+Numbers and multiply-adds follow from the architecture, whatever the machine; milliseconds and bytes are the device's. A
+model whose work depends on what it draws (the tile LM decides more cells twice, the more things it draws) costs
+something else once it is trained.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,22 @@ import gc
 import statistics
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from agents.policy import Policy
+from generators.neural import NeuralGenerator
+
+#: How many levels are sampled, or actions taken, at a time: for timings and memory, and for multiply-adds.
+BATCH, COUNTED = 64, 8
 
 #: Timings are repeated at least and at most so often, and no more once they have taken so many seconds.
 _LEAST, _MOST, _SECONDS = 3, 9, 1.5
@@ -44,6 +56,49 @@ _FORMULAS: dict[Any, Any] = {
     torch.ops.aten.mkldnn_rnn_layer: _recurrent_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
 }
+
+
+def generator_costs(generator: NeuralGenerator, sampling: Mapping[str, Any]) -> dict[str, float]:
+    """Returns what a level costs that is sampled without conditions, by the names of `search.objectives`.
+
+    Args:
+        generator: its weights stay as they are, whatever they are; its device is what is measured.
+        sampling: options of its sampling.
+    """
+
+    def sample(levels: int) -> NDArray:
+        return generator.sample(levels, 0, **sampling)
+
+    return {"parameters": float(generator.parameters())} | _costs(sample, generator.network, generator.device)
+
+
+def policy_costs(policy: Policy, observe: Callable[[int], Mapping[str, Tensor]], device: str) -> dict[str, float]:
+    """Returns what an action of a designer costs, without the environment; see `generator_costs`.
+
+    Args:
+        policy: the policy.
+        observe: returns observations of so many lanes, on the device.
+        device: where the policy is.
+    """
+    seen = {lanes: observe(lanes) for lanes in (1, COUNTED, BATCH)}
+
+    def act(lanes: int) -> object:
+        with torch.no_grad():
+            return policy.act(seen[lanes], torch.Generator().manual_seed(0))
+
+    parameters = sum(weight.numel() for weight in policy.parameters())
+    return {"parameters": float(parameters)} | _costs(act, policy, device)
+
+
+def _costs(run: Callable[[int], object], network: nn.Module, device: str) -> dict[str, float]:
+    """Returns what one of many costs, of a function that makes so many."""
+    network.eval()
+    return {
+        "macs": multiply_adds(lambda: run(COUNTED)) / COUNTED,
+        "milliseconds": milliseconds(lambda: run(BATCH), device) / BATCH,
+        "milliseconds_alone": milliseconds(lambda: run(1), device),
+        "memory": float(peak_memory(lambda: run(BATCH), tensors_of(network), device)),
+    }
 
 
 def multiply_adds(run: Callable[[], object]) -> int:

@@ -138,9 +138,7 @@ class Constraint:
         """
         found = _CONSTRAINT.fullmatch(text)
         if found is None:
-            raise UserError(
-                f'A constraint is a figure, <= or >=, and a number, as in "parameters <= 1e6"; got {text!r}.'
-            )
+            raise UserError(f'A constraint is a figure, <= or >=, and a number ("parameters <= 1e6"); got {text!r}.')
         _check_known(found["figure"], known, "figure", what)
         try:
             bound = float(found["bound"])

@@ -11,14 +11,24 @@ last layer reads what is asked), `synflow` where the network has recurrent layer
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from agents.networks import DesignerNetwork
+from generators.corpus import Corpus
+from generators.neural import NeuralGenerator
+from generators.training import Asked
+
+#: How many levels are read. A prime, so that no other axis of what a network computes is likely to be as long.
+_BATCH = 61
 
 #: What keeps the logarithms of `jacobian_covariance` finite (Mellor 2021).
 _LEAST_EIGENVALUE = 1e-5
@@ -101,13 +111,89 @@ class LinearReading(Reading):
         return func(*args, **kwargs)
 
 
+def generator_proxies(generator: NeuralGenerator, corpus: Corpus, seed: int) -> dict[str, float]:
+    """Returns the proxies of a generator's architecture by name, equal for equal seeds.
+
+    Args:
+        generator: stays as it is; a network with fresh weights is looked at.
+        corpus: whose first training levels are read, with nothing asked.
+        seed: of the weights, and of what the loss draws.
+    """
+    twin = copy.copy(generator)
+    twin.network = twin.new_network(seed)
+    waken(twin.network, seed)
+    twin.network.eval()
+    shown = torch.from_numpy(corpus.train.levels[:_BATCH].astype(np.int64)).to(twin.device)
+    values = np.full((len(shown), len(twin.spec.conditions)), np.nan)
+    asked = Asked.of(twin.spec, values, np.full(len(shown), -1), twin.device)
+
+    def loss(levels: Tensor, told: Asked) -> Tensor:
+        return twin.loss(levels, told, torch.Generator().manual_seed(seed))[0]
+
+    def read() -> Tensor | None:
+        with LinearReading() as reading:
+            loss(shown[:1], Asked(asked.dense[:1].double(), asked.buckets[:1]))
+        return reading.output
+
+    norm = gradient_norm(twin.network, lambda: loss(shown, asked))
+    with Reading() as reading:
+        loss(shown, asked)
+    jacobian = math.nan
+    if reading.output is not None:
+        jacobian = jacobian_covariance(reading.inputs, reading.output, len(shown))
+    flow = math.nan if math.isnan(jacobian) else synaptic_flow(twin.network, read)
+    return {"gradient_norm": norm, "jacobian": jacobian, "synflow": flow}
+
+
+def policy_proxies(network: DesignerNetwork, observation: Mapping[str, Tensor]) -> dict[str, float]:
+    """Returns the proxies of a designer's untrained network by name.
+
+    The loss is what would make the likeliest actions likelier and all values 0; the inputs are the maps, and what else
+    is observed; the output are scores and values.
+
+    Args:
+        network: changed while it is looked at, and put back.
+        observation: of as many lanes as there are inputs.
+    """
+    batch = len(observation["map"])
+    rows = {f"observation.{name}": part for name, part in observation.items()}
+    with torch.no_grad():
+        rows["actions"] = network.act(observation, deterministic=True).actions
+
+    def loss() -> Tensor:
+        judged = network.evaluate(rows)
+        return (judged.values.square() - judged.log_prob).mean()
+
+    def linear() -> Tensor:
+        with LinearReading():
+            return _through(network, [torch.ones_like(part[:1].double()) for part in _seen(network, observation)])
+
+    inputs = [part.requires_grad_() for part in _seen(network, observation)]
+    return {
+        "gradient_norm": gradient_norm(network, loss),
+        "jacobian": jacobian_covariance(inputs, _through(network, inputs), batch),
+        "synflow": synaptic_flow(network, linear),
+    }
+
+
+def _seen(network: DesignerNetwork, observation: Mapping[str, Tensor]) -> list[Tensor]:
+    """Returns copies of what a network's body computes with."""
+    return [part.detach().clone() for part in network.read(observation) if part is not None]
+
+
+def _through(network: DesignerNetwork, seen: list[Tensor]) -> Tensor:
+    """Returns the sum of all scores and values that a network's body computes."""
+    maps, vector, options = (*seen, None)[:3]
+    scores, values = network.body(maps, vector, options)
+    return scores.sum() + values.sum()
+
+
 def waken(network: nn.Module, seed: int) -> None:
     """Gives layers that begin at zero weights as torch gives to layers of their size; changes the network."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for layer in network.modules():
-            weight = getattr(layer, "weight", None)
-            if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)) and weight.numel() and not weight.any():
+            if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)) and not layer.weight.any():
                 layer.reset_parameters()
 
 
