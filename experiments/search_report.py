@@ -277,6 +277,9 @@ def _add_pick(document: Document, found: Searched) -> None:
     for name in names:
         first, second = (trials[number]["figures"] for number in (default, pick))
         rows.append([name.replace("_", " "), _with_interval(first, name), _with_interval(second, name)])
+    if result["plan"].get("constraints"):
+        kept = ["yes" if trials[number]["feasible"] else "no" for number in (default, pick)]
+        rows.append(["keeps the constraints", *kept])
     document.table(("measured in the search", "default", f"pick (trial {pick})"), rows)
     document.text(
         f"Each trial was judged on {result['plan']['samples']} levels; intervals are 95 % bootstrap intervals over "
@@ -316,8 +319,8 @@ def _add_retrained(document: Document, found: Searched, rival: Searched | None) 
     document.table(("trained anew", "seeds", *(name.replace("_", " ") for name in names)), rows)
     levels = found.result["retrained"]["levels"]
     document.text(
-        f"Each was trained with the whole budget on seeds that the search did not use, and judged on {levels} levels "
-        "a seed. The first interval is Student's 95 % interval over seeds; of shares the second, in square brackets, is "
+        f"Each was trained with the whole budget on seeds that the search did not use, and judged on {levels} levels a "
+        "seed. The first interval is Student's 95 % interval over seeds; of shares the second, in square brackets, is "
         "Wilson's of all levels together, which does not see how much seeds differ."
     )
     if found.result.get("confirmed") is not None:
