@@ -185,10 +185,10 @@ def saved_box(folder: Path) -> Box:
         observation, _ = designer.make_env(1).reset(seed=0)
         tensors = {name: torch.as_tensor(part) for name, part in observation.items()}
         with torch.no_grad():
-            return network_box("network", designer.network, lambda: designer.network(tensors))
+            return network_box("designer", designer.network, lambda: designer.network(tensors))
     generator = load_generator(folder)
     assert isinstance(generator, NeuralGenerator)
-    return network_box("network", generator.network, lambda: generator.sample(1))
+    return network_box(generator.name, generator.network, lambda: generator.sample(1))
 
 
 # The document.

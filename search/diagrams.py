@@ -46,9 +46,9 @@ class Box:
     children: list[Box] = field(default_factory=list)
 
     @property
-    def lines(self) -> int:
-        """How many lines it takes: its title, its children, and a margin."""
-        return 1 + sum(child.lines for child in self.children) + bool(self.children)
+    def lines(self) -> float:
+        """How many lines it takes: its title, its children, and a margin below them."""
+        return 1 + sum(child.lines for child in self.children) + 0.25 * bool(self.children)
 
 
 def network_box(name: str, network: nn.Module, run: Callable[[], object], depth: int = _DEPTH) -> Box:
@@ -90,8 +90,15 @@ def _box(name: str, module: nn.Module, shapes: dict[nn.Module, str], order: dict
         inside.sort(
             key=lambda one: min((order[part] for part in one[1].modules() if part in order), default=len(order))
         )
-        box.children = _folded([_box(label, child, shapes, order, depth - 1) for label, child in inside])
+        parts = [_box(label, child, shapes, order, depth - 1) for label, child in inside]
+        # What a module learns beside its layers: tables of places, constants, biases of attention.
+        own = [_own_numbers(label, weight) for label, weight in module.named_parameters(recurse=False)] if parts else []
+        box.children = _folded([*own, *parts])
     return box
+
+
+def _own_numbers(name: str, weight: Tensor) -> Box:
+    return Box(f"{name}: {' x '.join(map(str, weight.shape))}", "", weight.numel())
 
 
 def _folded(boxes: list[Box]) -> list[Box]:
@@ -112,7 +119,7 @@ def _folded(boxes: list[Box]) -> list[Box]:
 
 def _inside(box: Box) -> Any:
     """Returns what makes a box like another."""
-    named = box.title.partition(" ")[2]
+    named = box.title.partition(": ")[2]
     return named, box.numbers, box.shape, [(child.title, child.times) for child in box.children]
 
 
@@ -133,7 +140,7 @@ def _title(name: str, module: nn.Module) -> str:
     elif hasattr(module, "kernel_size"):
         kernel = "x".join(map(str, module.kernel_size))  # type: ignore[arg-type]
         sizes = f" {module.in_channels} to {module.out_channels}, {kernel}"
-    return f"{name} {kind}{sizes}"
+    return f"{name}: {kind}{sizes}"
 
 
 def draw_networks(named: dict[str, Box]) -> bytes:
@@ -163,7 +170,7 @@ def _draw(axis: Any, box: Box, left: float, right: float, top: float, depth: int
     bottom = top + box.lines
     colour = next((found for word, found in _COLOURS.items() if word in box.kind), None)
     colour = _NESTED[min(depth, len(_NESTED) - 1)] if box.children or colour is None else colour
-    style = "round,pad=0,rounding_size=0.01"
+    style = "round,pad=0,rounding_size=0.008"
     place, size = (left, top + margin / 2), (right - left, bottom - top - margin)
     axis.add_patch(
         FancyBboxPatch(place, *size, boxstyle=style, mutation_aspect=25, facecolor=colour, edgecolor="#777777", lw=0.7)

@@ -62,7 +62,7 @@ def draw_fronts(result: Mapping[str, Any]) -> bytes:
     for axis in axes.flat[len(pairs) :]:
         axis.set_visible(False)
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=6, fontsize=8)
     return finish(figure)
 
 
@@ -94,12 +94,22 @@ def _draw_front(axis: Any, result: Mapping[str, Any], across: str, up: str) -> N
             low, high = (trial["figures"].get(f"{up}_{end}") for end in ("low", "high"))
             if low is not None and high is not None:
                 axis.plot([trial["figures"][across]] * 2, [low, high], color=colour, linewidth=1.2, zorder=2)
-    if _wide([trial["figures"][across] for trial in known]):
-        axis.set_xscale("log")
+    if OBJECTIVES[across].cost and _wide([trial["figures"][across] for trial in known]):
+        _scale_by_logarithm(axis, [trial["figures"][across] for trial in known])
     axis.set_xlabel(label(across), fontsize=8)
     axis.set_ylabel(label(up), fontsize=8)
     axis.tick_params(labelsize=7, which="both")
     axis.grid(alpha=0.2)
+
+
+def _scale_by_logarithm(axis: Any, values: Sequence[float]) -> None:
+    """Lets the lower axis be logarithmic, with ticks that are read like those of others."""
+    axis.set_xscale("log")
+    decades = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+    ticks = [tick for tick in ticks if 0.8 * min(values) <= tick <= 1.25 * max(values)]
+    axis.set_xticks(ticks, [f"{tick:,.0f}" if tick >= 1000 else f"{tick:.3g}" for tick in ticks])
+    axis.minorticks_off()
 
 
 def _best_of_two(trials: Sequence[Trial], *names: str) -> list[Trial]:
@@ -126,6 +136,8 @@ def draw_curves(result: Mapping[str, Any]) -> bytes:
     named = set()
     for trial in sorted(result["trials"], key=lambda trial: trial["number"] in (result["default"], result["pick"])):
         rungs = [rung for rung in trial["rungs"] if quality in rung["figures"]]
+        if not rungs:
+            continue
         shares = [rung["share"] for rung in rungs]
         values = [rung["figures"][quality] for rung in rungs]
         colour, width, name = styles.get(trial["state"], ("#DDDDDD", 0.8, "others"))
@@ -146,7 +158,7 @@ def draw_curves(result: Mapping[str, Any]) -> bytes:
     axis.set_ylabel(label(quality), fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.2)
-    axis.legend(fontsize=8)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)
     return finish(figure)
 
 
@@ -292,7 +304,7 @@ def draw_retrained(candidates: Mapping[str, Mapping[str, Any]], names: Sequence[
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure, axes = new_figure(rows, columns, 3.6 * columns, 0.9 * rows + 0.5 * rows * len(candidates))
-    for axis, name in zip(axes.flat, names, strict=False):
+    for number, (axis, name) in enumerate(zip(axes.flat, names, strict=False)):
         for place, (who, found) in enumerate(candidates.items()):
             values = [run["figures"][name] for run in found["runs"] if name in run["figures"]]
             told = found["summary"].get(name)
@@ -303,7 +315,7 @@ def draw_retrained(candidates: Mapping[str, Mapping[str, Any]], names: Sequence[
                 axis.plot([told["low"], told["high"]], [place, place], color=colour, linewidth=2)
             axis.scatter(values, [place + 0.22] * len(values), s=16, color=colour, alpha=0.5)
             axis.scatter([told["mean"]], [place], s=46, color=colour, zorder=3)
-        axis.set_yticks(range(len(candidates)), list(candidates), fontsize=8)
+        axis.set_yticks(range(len(candidates)), ["" if number % columns else who for who in candidates], fontsize=8)
         axis.set_ylim(len(candidates) - 0.4, -0.6)
         axis.set_xlabel(label(name), fontsize=7.5)
         axis.tick_params(axis="x", labelsize=7)

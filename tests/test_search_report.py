@@ -261,14 +261,14 @@ def test_a_network_as_boxes():
     box = network_box("network", network, lambda: network(torch.zeros(1, 6, dtype=torch.long)))
     # In the order of the calls, alike ones as one.
     assert [child.title for child in box.children] == [
-        "first Embedding 5 of 8",
-        "blocks ModuleList",
-        "last Linear 8 to 3",
+        "first: Embedding 5 of 8",
+        "blocks: ModuleList",
+        "last: Linear 8 to 3",
     ]
     assert [child.shape for child in box.children] == ["6 x 8", "", "6 x 3"]
     (block,) = box.children[1].children
     assert block.times == 4
-    assert [child.title for child in block.children] == ["0 Linear 8 to 8", "2 LayerNorm"]
+    assert [child.title for child in block.children] == ["0: Linear 8 to 8", "2: LayerNorm"]
     assert box.numbers == sum(weight.numel() for weight in network.parameters())
     assert draw_networks({"default": box, "pick": block}).startswith(b"\x89PNG")
 
