@@ -90,7 +90,9 @@ def _box(name: str, module: nn.Module, shapes: dict[nn.Module, str], order: dict
         inside.sort(
             key=lambda one: min((order[part] for part in one[1].modules() if part in order), default=len(order))
         )
-        parts = [_box(label, child, shapes, order, depth - 1) for label, child in inside]
+        # A list of modules says little by itself, and is no level.
+        left = depth if isinstance(module, nn.ModuleList) else depth - 1
+        parts = [_box(label, child, shapes, order, left) for label, child in inside]
         # What a module learns beside its layers: tables of places, constants, biases of attention.
         own = [_own_numbers(label, weight) for label, weight in module.named_parameters(recurse=False)] if parts else []
         box.children = _folded([*own, *parts])
@@ -102,7 +104,7 @@ def _own_numbers(name: str, weight: Tensor) -> Box:
 
 
 def _folded(boxes: list[Box]) -> list[Box]:
-    """Returns boxes with neighbours that are alike but for their names as one, and what is too many as a number."""
+    """Returns boxes with neighbours that are alike but for their numbers as one, and what is too many as a number."""
     found: list[Box] = []
     for box in boxes:
         if found and _inside(found[-1]) == _inside(box):
@@ -119,8 +121,8 @@ def _folded(boxes: list[Box]) -> list[Box]:
 
 def _inside(box: Box) -> Any:
     """Returns what makes a box like another."""
-    named = box.title.partition(": ")[2]
-    return named, box.numbers, box.shape, [(child.title, child.times) for child in box.children]
+    name, _, named = box.title.partition(": ")
+    return name.isdigit() or name, named, box.numbers, box.shape, [(child.title, child.times) for child in box.children]
 
 
 def _numbers(module: nn.Module) -> int:

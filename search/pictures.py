@@ -318,6 +318,8 @@ def draw_retrained(candidates: Mapping[str, Mapping[str, Any]], names: Sequence[
         axis.set_yticks(range(len(candidates)), ["" if number % columns else who for who in candidates], fontsize=8)
         axis.set_ylim(len(candidates) - 0.4, -0.6)
         axis.set_xlabel(label(name), fontsize=7.5)
+        axis.locator_params(axis="x", nbins=5)
+        axis.xaxis.set_major_formatter(lambda tick, _: f"{tick:,.6g}")
         axis.tick_params(axis="x", labelsize=7)
         axis.grid(axis="x", alpha=0.2)
     for axis in axes.flat[len(names) :]:
