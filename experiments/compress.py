@@ -23,6 +23,7 @@ from experiments import reports
 from experiments.evaluate import check_levels, designer_folder
 from experiments.generator_measures import measured_likelihood
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_json, write_record
+from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import Corpus, open_corpus
 from generators.generator import CARD_FILE, WEIGHTS_FILE, Fit, FitOptions, Generator, Report
 from generators.judging.judgement import Yardstick, judge
@@ -67,6 +68,9 @@ class Options:
         to: pruned (without the smallest weights, the others trained on), int8 (weights of eight bits), distilled (a
             smaller model of the family that learns from this one). By default all that the model can be; designers are
             pruned without being trained on, and not distilled.
+        corpus: what is trained on and judged by: constructed, or vglc PATH, boxoban PATH, folder PATH. By default what
+            the generator was trained on.
+        corpus_levels: the most training levels, where --corpus is given; 0 takes all.
         share: of the weights, that pruning takes out.
         student: what the distilled model's settings are, as names and values; the others are the original's.
         preset: settings of the distilled model, by the name that experiments.nas --use gave them, or by their file.
@@ -86,6 +90,8 @@ class Options:
 
     source: Annotated[Path, tyro.conf.Positional]
     to: tuple[Way, ...] = ()
+    corpus: tuple[str, ...] = ()
+    corpus_levels: int = 0
     share: float = 0.5
     student: dict[str, str] = field(default_factory=dict)
     preset: str = ""
@@ -191,13 +197,10 @@ def compress(options: Options) -> None:
         _compress_designer(options, designer_folder(source))
         return
     generator = check_generator(load_generator(source))
-    record = generator.facts.get("corpus")
-    if not isinstance(record, dict):
-        raise UserError(f"{source} does not say what it was trained on, so that it cannot be trained on or judged.")
     ways = options.to or ("pruned", "int8", "distilled")
     fit = _fit_options(options)
     student = _student(generator, options) if "distilled" in ways else None
-    corpus = open_corpus(generator.spec.task(), record)
+    corpus = _corpus(generator, options)
     folder = _begin(options)
     sampled = {"levels": options.teacher_levels, "soft": options.soft}
     makers: dict[str, Callable[[Report], NeuralGenerator]] = {
@@ -213,7 +216,11 @@ def compress(options: Options) -> None:
         places[way] = folder / way
         make_folder(places[way])
         made.save_pretrained(places[way] / GENERATOR_FOLDER)
-        facts = {"model": dataclasses.asdict(made.config), COMPRESSION: made.facts[COMPRESSION], "corpus": record}
+        facts = {
+            "model": dataclasses.asdict(made.config),
+            COMPRESSION: made.facts[COMPRESSION],
+            "corpus": corpus.record(),
+        }
         write_record(places[way], options, **facts)
     rows = []
     for name, place in places.items():
@@ -228,6 +235,26 @@ def compress(options: Options) -> None:
     )
     _leave(folder, table, note, [dataclasses.asdict(row) for row in rows], options)
     print(f"Next       python -m experiments.evaluate_generator {places[ways[0]]}")
+
+
+def _corpus(generator: Generator, options: Options) -> Corpus:
+    """Returns what is trained on and judged by.
+
+    Raises:
+        UserError: it cannot be had, or is not the generator's.
+    """
+    record = generator.facts.get("corpus")
+    if options.corpus:
+        shape = generator.spec.shape
+        corpus = read_corpus(
+            generator.spec.problem, corpus_options(options.corpus, levels=options.corpus_levels, shape=shape)
+        )
+    elif isinstance(record, dict):
+        corpus = open_corpus(generator.spec.task(), record)
+    else:
+        raise UserError(f"{options.source} does not say what it was trained on: give --corpus.")
+    generator.check_corpus(corpus)
+    return corpus
 
 
 def _show(way: str, show: Callable[[float, str], None], fit: Fit, share: float) -> None:
