@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.designer import Designer, Designs, draw_starts
 from envs import quality
@@ -54,7 +55,11 @@ class Row:
 
 
 def compare(
-    designers: Sequence[Designer], count: int, seed: int, frozen_share: float = 0.0
+    designers: Sequence[Designer],
+    count: int,
+    seed: int,
+    frozen_share: float = 0.0,
+    starts: NDArray[np.uint8] | None = None,
 ) -> tuple[list[Row], list[Designs]]:
     """Lets designers of one problem work on the same start levels, and judges them.
 
@@ -63,8 +68,10 @@ def compare(
         count: the number of start levels.
         seed: fixes the start levels and the designers' draws.
         frozen_share: the chance of each tile of a start level to be frozen, the same tiles for all.
+        starts: uint8 (count, *shape), the start levels; None draws them from the problem's start distribution.
     """
-    starts = draw_starts(designers[0].problem, count, seed, designers[0].shape)
+    if starts is None:
+        starts = draw_starts(designers[0].problem, count, seed, designers[0].shape)
     frozen = None
     if frozen_share:
         # Drawn here, so that all work around the same tiles, those too that know no such option.

@@ -46,7 +46,7 @@ class Task:
         return None if self.generator is None else self.generator.unpack()
 
     @property
-    def _writes(self) -> bool:
+    def writes(self) -> bool:
         """Whether the policy is a tile LM."""
         return self.generator is not None and self.environment["representation"] == "sequence"
 
@@ -68,7 +68,7 @@ class Task:
                 raise UserError(
                     f"The generator is for {generator.spec.problem}, the environment for {options.get('problem')}."
                 )
-            if self._writes:
+            if self.writes:
                 options |= self._sequence_options(generator)
             else:
                 from generators.latents import latent_decoder  # noqa: PLC0415
@@ -103,7 +103,7 @@ class Task:
         """Makes the policy with its first weights, which follow from the seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            if self._writes:
+            if self.writes:
                 from agents.sequence import SequencePolicy, TargetReader  # noqa: PLC0415
 
                 assert self.generator is not None

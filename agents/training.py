@@ -28,6 +28,7 @@ from envs import UserError
 from envs.files import write_atomically
 from envs.records import MetricsLog
 from generators.devices import check_device
+from generators.options import check_threads
 from generators.searchable import Real, Whole
 
 #: Where a run folder keeps what a resumed training needs.
@@ -88,9 +89,10 @@ class PPOConfig:
             if not math.isfinite(value) or value < 0:
                 raise UserError(f"{name} must be a finite number of at least 0; got {value}.")
         # Advantages are normalised over a batch, which takes two samples.
-        for name, least in (("lanes", 1), ("rollout", 1), ("batch", 2), ("epochs", 1), ("threads", 1)):
+        for name, least in (("lanes", 1), ("rollout", 1), ("batch", 2), ("epochs", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        check_threads(self.threads)
         if self.lanes * self.rollout < 2:
             raise UserError("lanes times rollout must be at least 2; got 1 and 1.")
         if self.minutes == 0 and self.steps == 0:
@@ -169,6 +171,11 @@ class Trainer(ABC):
     ) -> None:
         ppo.check()
         check_device(device)
+        if task.reward.kl and not task.writes:
+            raise UserError(
+                "kl prices how far a pretrained tile LM goes from what it was, and this is none: leave it out; "
+                f"got {task.reward.kl}."
+            )
         torch.set_num_threads(ppo.threads)
         self.ppo = ppo
         self.folder = folder

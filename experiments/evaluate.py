@@ -17,6 +17,8 @@ from envs import UserError
 from experiments import reports
 from experiments.published import evaluate_published
 from experiments.run import main, make_folder
+from generators.latents import latent_decoder
+from generators.suite import GENERATOR_FOLDER
 
 #: Start levels for judging are drawn from seeds far from those of training.
 EVALUATION_SEED = 1_000_000
@@ -58,6 +60,8 @@ def designer_folder(run: Path) -> Path:
     for folder in (run / "designer", run):
         if (folder / "model.safetensors").exists() and (folder / CONFIG_FILE).exists():
             return folder
+    if (run / GENERATOR_FOLDER).is_dir():
+        raise UserError(f"{run} holds a generator, no designer: judge it by experiments.evaluate_generator {run}.")
     raise UserError(
         f"{run} holds no trained designer: give the folder of a finished run of experiments.pcgrl, or a file of levels "
         "with --measure pcg-benchmark --problem NAME."
@@ -84,11 +88,20 @@ def judge(designer: PolicyDesigner, levels: int, seed: int) -> tuple[list[Row], 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DesignerNetwork(designer.network.interface, designer.network.config)
-    untrained = PolicyDesigner(network, designer.env_options, device=designer.device)
+    untrained = PolicyDesigner(network, designer.env_options, device=designer.device, generator=designer.generator)
     untrained.name = "untrained"
     greedy = GreedyDesigner(designer.problem, designer.env_options.get("change_share", 0.2))
-    others = [untrained, greedy, RandomDesigner(designer.env_options)]
-    rows, designs = compare([designer, *others], levels, seed, designer.env_options.get("frozen_share", 0.0))
+    options = dict(designer.env_options)
+    starts = None
+    if designer.generator is not None:
+        generator = designer.generator.unpack()
+        options |= {"decoder": latent_decoder(generator), "shape": options.get("shape") or generator.spec.shape}
+        # What its generator writes of itself is where such a designer begins.
+        env = designer.make_env(levels)
+        env.reset(seed=seed)
+        starts = env.levels
+    others = [untrained, greedy, RandomDesigner(options)]
+    rows, designs = compare([designer, *others], levels, seed, options.get("frozen_share", 0.0), starts)
     rows.append(start_row(designer, designs[0], seed))
     return rows, designs[0]
 

@@ -283,17 +283,14 @@ def leave_results(run: Run, progress: Progress, options: Options) -> None:
         pictures.append(folder / "curves.png")
     write_levels(folder / "levels.txt", list(after), problem)
     write_atomically(folder / f"{_TABLE}.md", compose(run, table, pictures, facts).encode())
-    judged = f"\n           python -m experiments.evaluate_generator {folder}" if _writes(run.trainer) else ""
+    evaluation = "evaluate_generator" if run.trainer.task.writes else "evaluate"
     print(f"""
 Look at    {", ".join(map(str, pictures))}
 Use        {folder / "levels.txt"}   levels as text
-           {folder / (GENERATOR_FOLDER if _writes(run.trainer) else "designer")}   what was trained
-Next       python -m experiments.play --levels {folder / "levels.txt"} --problem {problem.name}{judged}
+           {folder / (GENERATOR_FOLDER if run.trainer.task.writes else "designer")}   what was trained
+Next       python -m experiments.play --levels {folder / "levels.txt"} --problem {problem.name}
+           python -m experiments.{evaluation} {folder}
            tensorboard --logdir {folder / TENSORBOARD_FOLDER}""")
-
-
-def _writes(trainer: Trainer) -> bool:
-    return isinstance(trainer.policy, SequencePolicy)
 
 
 def _levels(run: Run, facts: dict[str, Any], count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -347,7 +344,7 @@ def compose(run: Run, table: str, pictures: list[Path], facts: dict[str, Any]) -
         paid += f", up to {reward.regret:g} for difficulty"
     if reward.scale:
         paid += f", {reward.scale:g} times the environment's own reward"
-    if _writes(run.trainer) and reward.kl:
+    if run.trainer.task.writes and reward.kl:
         metrics = read_metrics(run.folder / METRICS_FILE)
         paid += f", less {reward.kl:g} for each nat of divergence from the pretrained model"
         if reward.kl_target:

@@ -19,7 +19,7 @@ from safetensors.numpy import save as save_arrays
 from envs import UserError
 from envs.files import write_atomically
 from generators.corpus import Corpus
-from generators.options import options_of
+from generators.options import check_threads, options_of
 from generators.searchable import Real, Whole
 from generators.spec import Condition, LevelSpec
 from generators.storage import STORAGE, pack
@@ -88,10 +88,9 @@ class FitOptions:
                 raise UserError(f"{name} must be a finite number of at least 0; got {value}.")
         if not self.minutes and not self.steps:
             raise UserError("Give a training time or a number of steps above 0; got minutes=0 and steps=0.")
-        for name, least in (("batch", 1), ("threads", 1)):
-            given = getattr(self, name)
-            if given is not None and given < least:
-                raise UserError(f"{name} must be at least {least}; got {given}.")
+        if self.batch is not None and self.batch < 1:
+            raise UserError(f"batch must be at least 1; got {self.batch}.")
+        check_threads(self.threads)
         for name in ("ema", "condition_dropout"):
             given = getattr(self, name)
             if given is not None and given >= 1:

@@ -16,6 +16,9 @@ from envs.errors import unknown_name
 
 Options = TypeVar("Options")
 
+#: The most threads that torch is given: it starts as many as it is told, and ten thousand bring a machine to a halt.
+MOST_THREADS = 256
+
 #: An attribute's name and explanation in a docstring in Google's style.
 _ATTRIBUTE = re.compile(r"^    (\w+): ((?:.+\n?)(?:^ {8,}.+\n?)*)", re.MULTILINE)
 
@@ -32,6 +35,14 @@ def explained(options: type) -> dict[str, str]:
         text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
         found |= {name: " ".join(words.split()) for name, words in _ATTRIBUTE.findall(text)}
     return {entry.name: found[entry.name] for entry in fields(options) if entry.name in found}
+
+
+def check_threads(threads: int) -> None:
+    """Raises UserError where torch cannot well be given so many threads."""
+    if not 1 <= threads <= MOST_THREADS:
+        raise UserError(
+            f"threads must be from 1 to {MOST_THREADS}, best no more than the machine's processors; got {threads}."
+        )
 
 
 def options_of(kind: type[Options], given: Mapping[str, Any], what: str) -> Options:

@@ -8,6 +8,7 @@ keeps its default; one that is fixed has a `Choice` of one value.
 from __future__ import annotations
 
 import random
+import re
 import textwrap
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -164,8 +165,7 @@ class Space:
             values[name] = _asked_for(trial, f"{part}.{name}", kind)
             if isinstance(kind, Whole) and kind.multiple_of:
                 other = kind.multiple_of
-                if other in matters or other not in ranges:
-                    values[name] = kind.rounded(values[name], values.get(other, getattr(default, other)))
+                values[name] = kind.rounded(values[name], values.get(other, getattr(default, other)))
         return values
 
     def _asked(self, part: str, kind: Range, values: Mapping[str, Any], matters: set[str]) -> bool:
@@ -245,17 +245,13 @@ class Space:
 
     def _advice(self, part: str, values: dict[str, Any]) -> str:
         """Returns a sentence that says which of the values cannot be used, and how to exclude them."""
-        culprits = dict(values)
-        for name in values:
-            without = {other: value for other, value in culprits.items() if other != name}
-            if self._refusal(part, without):
-                culprits = without
-        shown = " with ".join(f"{name} {value}" for name, value in culprits.items())
-        mend = "narrow its range, or fix it to a plain value"
-        if len(culprits) > 1:
-            mend = "give one of them multiple_of or when, narrow their ranges, or fix one to a plain value"
-        reason = self._refusal(part, culprits).rstrip(".")
-        return f"The space allows in {part} {shown}, which cannot be used ({reason}): {mend}."
+        reason = self._refusal(part, values).rstrip(".")
+        named = [name for name in values if re.search(rf"\b{name}\b", reason)] or list(values)
+        shown = " with ".join(f"{name} {values[name]}" for name in named)
+        return (
+            f"The space allows in {part} {shown}, which cannot be used ({reason}): exclude that by narrower ranges, by "
+            "plain values that fix a field, or, where fields must go together, by multiple_of and when."
+        )
 
     # Files.
 
@@ -272,8 +268,8 @@ class Space:
             lines += ["", f"{part}:" if ranges else f"{part}: {{}}"]
             for name, kind in ranges.items():
                 comment = textwrap.wrap(words.get(name, ""), 110, initial_indent="  # ", subsequent_indent="  # ")
-                entry = yaml.safe_dump({name: _entry(kind)}, default_flow_style=None, sort_keys=False, width=1000)
-                lines += [*comment, textwrap.indent(entry, "  ").rstrip()]
+                entry = yaml.safe_dump({name: _entry(kind)}, default_flow_style=True, sort_keys=False, width=1000)
+                lines += [*comment, "  " + entry.strip()[1:-1]]
         return write_atomically(path, ("\n".join(lines) + "\n").encode())
 
     @classmethod
@@ -303,7 +299,7 @@ class Space:
             space = cls(base.subject, parts, defaults)
             space.check()
         except UserError as error:
-            raise UserError(f"{path} cannot be used: {error}") from error
+            raise UserError(f"{path} cannot be used: {str(error).rstrip('.')}.") from error
         return space
 
 

@@ -330,6 +330,7 @@ def test_make_folder_leaves_nothing_in_it(tmp_path):
     ("arguments", "words"),
     [
         (["--ppo", "gama", "0.9"], ["PPO setting 'gama'", "gamma", "learning_rate"]),
+        (["--ppo", "threads", "9999"], ["threads must be from 1 to 256", "9999"]),
         (["--ppo", "lanes", "many"], ["PPO setting lanes", "int", "'many'"]),
         (["--network", "hight", "3"], ["network setting 'hight'", "width"]),
         (["--look-ahead", "True", "--representation", "cellular"], ["4096", "look_ahead"]),

@@ -10,7 +10,11 @@ import pytest
 from agents.designer import PolicyDesigner
 from envs import UserError
 from envs.records import read_metrics
+from experiments import evaluate as evaluation
+from experiments.evaluate import EVALUATION_SEED, evaluate, judge
 from experiments.finetune import Options, train
+from experiments.playroom.builders import PolicyBuilder
+from experiments.playroom.library import find_designer
 from generators.corpus import CorpusOptions, load_corpus
 from generators.generator import FitOptions
 from generators.latents import latent_decoder
@@ -96,6 +100,40 @@ def test_a_latent_designer_keeps_its_decoder(saved, tmp_path):
         PolicyDesigner.from_pretrained(folder)
 
 
+def test_runs_are_judged_and_shown_like_others(saved, tmp_path, capsys):
+    train(options_of(saved["vae"], tmp_path))
+    folder = tmp_path / "finetune" / "run"
+    evaluate(evaluation.Options(folder, levels=5))
+    shown = capsys.readouterr().out
+    rows = json.loads((folder / "evaluation-seed1.json").read_text())["rows"]
+    assert [row["designer"] for row in rows] == [
+        "latent designer",
+        "untrained",
+        "hill climber",
+        "random",
+        "start levels",
+    ]
+    assert f"experiments.evaluate {folder}" in shown
+    designer = PolicyDesigner.from_pretrained(folder / "designer")
+    np.testing.assert_array_equal(
+        designer.design(count=5, seed=2 * EVALUATION_SEED + 1).levels,
+        judge(designer, 5, 2 * EVALUATION_SEED + 1)[1].levels,
+    )
+    builder = PolicyBuilder(designer, "yours")
+    builder.begin(3)
+    while not builder.over:
+        builder.advance()
+    assert builder.steps <= 8
+    assert builder.why in ("the goal is reached", "the last step is taken", "the start level meets the goal already")
+
+
+def test_a_tile_lm_is_no_designer_to_evaluate(saved, tmp_path):
+    train(options_of(saved["tile_lm"], tmp_path))
+    folder = tmp_path / "finetune" / "run"
+    assert_names(lambda: evaluate(evaluation.Options(folder)), [folder, "experiments.evaluate_generator"])
+    assert_names(lambda: find_designer(folder), [folder, "--levels"])
+
+
 @pytest.mark.parametrize("family", ["tile_lm", "vae"])
 def test_an_interrupted_run_goes_on(family, saved, tmp_path):
     train(options_of(saved[family], tmp_path))
@@ -128,6 +166,7 @@ def test_controls_and_frozen_tiles(saved, tmp_path):
         ("tile_lm", {"samples": 0}, ["--samples", "0"]),
         ("tile_lm", {"reward": {"goal": "fun"}}, ["goal", "fun", "playable"]),
         ("tile_lm", {"reward": {"novelty": "lots"}}, ["novelty", "lots"]),
+        ("vae", {"reward": {"kl": "0.1"}}, ["kl", "tile LM", "0.1"]),
         ("tile_lm", {"environment": {"colour": "red"}}, ["colour"]),
         ("tile_lm", {"corpus": ("folder", "nowhere")}, ["nowhere"]),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -18,6 +19,8 @@ from generators.families.masked_lm import FAMILY, Config, Revealing
 from generators.generator import FitOptions
 from generators.settling import NEVER, CountSettler
 from generators.spec import LevelSpec
+from generators.suite import load_generator
+from generators.training import Asked
 from tests.oracles.settling import settle
 
 NAMES = ("empty", "solid", "player", "crate")
@@ -238,7 +241,78 @@ def test_conditions_and_guidance_steer():
     assert walls[2] > walls[1] > 0.1 > abs(walls[0])
 
 
+# Blocks.
+
+
+@pytest.mark.parametrize("blocks", ["attention", "convolution", "cellular"])
+def test_all_blocks_learn_keep_fixed_tiles_and_come_back(blocks, sokoban, tmp_path):
+    generator = small(sokoban, blocks=blocks, layers=3, dropout=0.1)
+    levels = torch.from_numpy(sokoban.held_out.levels.astype(np.int64))
+    values, labels = generator.spec.values(None, len(levels))
+    asked = Asked.of(generator.spec, values, labels, "cpu")
+
+    def error():
+        generator.network.eval()
+        with torch.no_grad():
+            return float(generator.loss(levels, asked, torch.Generator().manual_seed(0))[0])
+
+    before = error()
+    # The average of the weights moves slowly in a few updates.
+    generator.fit(sokoban, FitOptions(minutes=0, steps=60, batch=16, warm_up=1, learning_rate=5e-3, ema=0.0))
+    assert error() < 0.8 * before
+    fixed = np.full(generator.spec.shape, -1)
+    fixed[2, 1:4] = generator.spec.tiles.index("solid")
+    found = generator.sample(12, seed=1, steps=5, fixed_tiles=fixed)
+    assert (found[:, 2, 1:4] == generator.spec.tiles.index("solid")).all()
+    assert kept(generator.spec.count_rules(), found, generator.spec.tiles).all()
+    generator.save_pretrained(tmp_path)
+    again = load_generator(tmp_path)
+    assert again.config == generator.config
+    assert (again.sample(12, seed=1, steps=5, fixed_tiles=fixed) == found).all()
+
+
+def test_a_model_saved_before_there_were_other_blocks_is_read(fitted, tmp_path):
+    fitted.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    content = json.loads(path.read_text())
+    for name in ("blocks", "kernel", "dropout"):
+        del content["config"][name]
+    path.write_text(json.dumps(content))
+    assert (load_generator(tmp_path).sample(4, seed=1) == fitted.sample(4, seed=1)).all()
+
+
+def test_cellular_blocks_are_one_block(sokoban):
+    sizes = [small(sokoban, blocks="cellular", layers=layers).parameters() for layers in (1, 6)]
+    assert sizes[0] == sizes[1]
+    assert small(sokoban, blocks="convolution", layers=1).parameters() == sizes[0]
+    assert small(sokoban, blocks="convolution", layers=6).parameters() > sizes[0]
+
+
+@pytest.mark.parametrize(("blocks", "layers"), [("convolution", 1), ("convolution", 2), ("cellular", 2)])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_convolution_carries_as_far_as_its_kernel(sokoban, blocks, layers, kernel):
+    """Each block carries what a token knows by half a kernel of patches; counts, which all see, are left out."""
+    generator = small(sokoban, blocks=blocks, layers=layers, kernel=kernel, patch=1, reach=0)
+    network = generator.network.eval()
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.normal_(std=0.5)
+        network.counts.weight.zero_()
+        cells = torch.full((2, 7, 7), generator.mask)
+        cells[1, 0, 0] = 0
+        asked = torch.zeros(2, generator.spec.condition_size)
+        moved = (network(cells, asked).diff(dim=0) != 0)[0].any(dim=-1)
+    reach = layers * (kernel // 2)
+    expected = torch.zeros(7, 7, dtype=torch.bool)
+    expected[: reach + 1, : reach + 1] = True
+    assert torch.equal(moved, expected)
+
+
 def test_wrong_options_are_named(sokoban, fitted):
+    with pytest.raises(UserError, match="odd"):
+        small(sokoban, kernel=4)
+    with pytest.raises(UserError, match="dropout"):
+        small(sokoban, dropout=1.0)
     with pytest.raises(UserError, match="multiple of heads"):
         small(sokoban, width=10, heads=4)
     with pytest.raises(UserError, match="reach"):

@@ -155,6 +155,37 @@ def test_scorers_prefer_what_looking_ahead_shows_to_be_better(representation):
         np.testing.assert_array_equal(network.code.decode(chosen.numpy())[0], actions[option])
 
 
+@pytest.mark.parametrize("representation", ["wide", "narrow", "cellular"])
+def test_shared_blocks_are_one_block_applied_again(representation):
+    env = make("zelda", representation)
+    observations, interface = tensors(env.reset(seed=0)[0]), Interface.of(env)
+    config = dataclasses.replace(SMALL, kind="conv", shared=True)
+    networks = [DesignerNetwork(interface, dataclasses.replace(config, blocks=blocks)) for blocks in (0, 1, 4)]
+    sizes = [sum(weights.numel() for weights in network.parameters()) for network in networks]
+    assert sizes[0] < sizes[1] == sizes[2]
+    # With the same weights, more applications say something else; and unshared blocks with equal weights the same.
+    networks[1].load_state_dict(networks[2].state_dict())
+    once, often = networks[1](observations), networks[2](observations)
+    assert not torch.equal(once[0], often[0])
+    apart = DesignerNetwork(interface, dataclasses.replace(config, blocks=4, shared=False))
+    state = networks[2].state_dict()
+    block = {name.partition(".blocks.0.")[2]: part for name, part in state.items() if ".blocks.0." in name}
+    again = {f"body.blocks.{number}.{name}": part for number in range(4) for name, part in block.items()}
+    apart.load_state_dict({**state, **again})
+    assert torch.equal(apart(observations)[0], often[0])
+    (often[0].square().mean() + often[1].mean()).backward()
+    assert networks[2].body.blocks[0].weight.grad.abs().max() > 0
+    record = NetworkRecord.parse(json.loads(json.dumps(networks[2].description()))).build()
+    record.load_state_dict(networks[2].state_dict())
+    assert torch.equal(record(observations)[0], often[0])
+
+
+def test_a_description_from_before_blocks_could_be_shared():
+    description = DesignerNetwork(Interface.of(make("binary", "wide")), SMALL).description()
+    del description["network"]["shared"]
+    assert NetworkRecord.parse(json.loads(json.dumps(description))).network == SMALL
+
+
 @pytest.mark.parametrize(("representation", "look_ahead"), [("wide", True), ("cellular", False), ("turtle", True)])
 def test_descriptions_build_the_same_network_again(representation, look_ahead):
     env = make("sokoban", representation, look_ahead=look_ahead, controls=["crate"])

@@ -16,6 +16,7 @@ from generators.corpus import corpus_of_levels
 from generators.generator import FitOptions
 from generators.neural import NeuralGenerator
 from generators.spec import LevelSpec
+from generators.suite import get_family
 from generators.training import CHECKPOINT_FILE, METRICS_FILE, Fitting, TrainingStoppedError
 
 
@@ -168,6 +169,7 @@ def test_no_number_stops_the_training(corpus, tmp_path):
         ({"minutes": 0}, "minutes=0"),
         ({"minutes": -1}, "minutes"),
         ({"batch": 0}, "batch"),
+        ({"threads": 9999}, "threads must be from 1 to 256"),
         ({"ema": 1.0}, "ema"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"balance": "nothing"}, "nothing"),
@@ -245,3 +247,18 @@ def test_an_interrupt_while_looking_changes_nothing(corpus, tmp_path, monkeypatc
     resumed.fit(corpus, STEPS, tmp_path / "broken", resume=True)
     assert equal(whole.network.state_dict(), resumed.network.state_dict())
     assert whole.facts["fit"]["held_out"] == resumed.facts["fit"]["held_out"]
+
+
+@pytest.mark.parametrize("name", ["tile_lm", "masked_lm", "vae"])
+def test_dropout_follows_the_seed_and_leaves_the_global_generator_alone(name, corpus):
+    family = get_family(name)
+    fitted = []
+    for number, dropout in enumerate((0.3, 0.3, 0.0)):
+        torch.manual_seed(number)
+        before = torch.get_rng_state()
+        generator = family(LevelSpec.of(corpus), family.Config(**{**family.small, "dropout": dropout}))
+        generator.fit(corpus, FitOptions(minutes=0, steps=8, batch=8, warm_up=1, seed=3))
+        assert torch.equal(before, torch.get_rng_state())
+        fitted.append(generator.network.state_dict())
+    assert equal(fitted[0], fitted[1])
+    assert not equal(fitted[0], fitted[2])

@@ -193,6 +193,7 @@ def test_damaged_players_are_refused(tmp_path, file, change, message):
         (lambda: PlayerPPOConfig(lanes=1, rollout=1).check(), "lanes times rollout"),
         (lambda: PlayerPPOConfig(learning_rate=float("nan")).check(), "finite"),
         (lambda: PlayerPPOConfig(gamma=1.5).check(), "gamma"),
+        (lambda: PlayerPPOConfig(threads=0).check(), "threads must be from 1 to 256"),
     ],
 )
 def test_slips_are_told(slip, message):

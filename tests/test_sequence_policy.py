@@ -36,8 +36,8 @@ def corpus():
     return corpus_of_levels("sokoban", envs.construct("sokoban", 120, seed=3), repeats=True)
 
 
-def packed_of(corpus, order="layers", metrics=("sol-length",)):
-    config = TileLMConfig(width=16, depth=2, heads=2, radius=1, order=order)
+def packed_of(corpus, order="layers", metrics=("sol-length",), dropout=0.0):
+    config = TileLMConfig(width=16, depth=2, heads=2, radius=1, order=order, dropout=dropout)
     generator = TileLM(LevelSpec.of(corpus, metrics), config)
     generator.fit(corpus, FitOptions(minutes=0, steps=25, batch=16, warm_up=5, patience=0))
     return PackedGenerator.of(generator)
@@ -148,6 +148,14 @@ def test_levels_must_begin_together(layered):
     part["cursor"][0] = torch.as_tensor(env.shape) - 1
     with pytest.raises(UserError, match="whole levels"):
         policy.act(part)
+
+
+def test_a_tile_lm_pretrained_with_dropout_is_trained_further_without(corpus):
+    collector = collector_of(task_of(packed_of(corpus, dropout=0.5), corpus))
+    rows = tensors(collector.collect())
+    policy = collector._policy.train()
+    with torch.no_grad():
+        assert torch.equal(policy.evaluate(rows).log_prob, policy.evaluate(rows).log_prob)
 
 
 def test_divergence_is_charged_decision_by_decision(layered, corpus):

@@ -116,6 +116,11 @@ def test_an_interrupted_training_goes_on(finished, tmp_path, monkeypatch):
     refused(call(*BRIEF, "--out", tmp_path, "--name", "run"), "--resume", "--overwrite")
     other = [word if word != "60" else "70" for word in BRIEF]
     refused(call(*other, "--out", tmp_path, "--name", "run", "--resume"), "another corpus")
+    # A run that was begun before the family had this setting goes on as it was.
+    record = tmp_path / "train_generator" / "run" / "config.json"
+    begun = json.loads(record.read_text())
+    del begun["model"]["dropout"]
+    record.write_text(json.dumps(begun))
     assert call(*BRIEF, "--out", tmp_path, "--name", "run", "--resume")[0] == 0
     first, second = load_generator(folder).arrays(), load_generator(tmp_path / "train_generator" / "run").arrays()
     assert all(np.array_equal(first[name], second[name]) for name in first)

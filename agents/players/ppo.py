@@ -29,6 +29,7 @@ from envs.files import write_atomically
 from envs.play_vector_env import PlayVectorEnv
 from envs.records import MetricsLog
 from generators.devices import check_device
+from generators.options import check_threads
 
 #: Where a run folder keeps what a resumed training needs, and its figures.
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -76,9 +77,10 @@ class PlayerPPOConfig:
             if not math.isfinite(value) or value < 0:
                 raise UserError(f"{name} must be a finite number of at least 0; got {value}.")
         # Advantages are normalised over a batch, which takes two samples.
-        for name, least in (("lanes", 1), ("rollout", 1), ("batch", 2), ("epochs", 1), ("threads", 1)):
+        for name, least in (("lanes", 1), ("rollout", 1), ("batch", 2), ("epochs", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        check_threads(self.threads)
         if self.lanes * self.rollout < 2:
             raise UserError("lanes times rollout must be at least 2; got 1 and 1.")
         if not self.learning_rate or not self.clip or not 0 < self.gamma <= 1 or not self.gae_lambda <= 1:

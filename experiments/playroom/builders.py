@@ -109,7 +109,7 @@ class Builder(ABC):
         if self._reached():
             self._end("the goal is reached")
         elif terminations[0]:
-            self._end("the budget of changes is spent")
+            self._end("the last step is taken" if self.most_changes is None else "the budget of changes is spent")
         elif truncations[0]:
             self._end("the limit on steps is reached")
         return bool(len(altered))
@@ -165,7 +165,7 @@ class PolicyBuilder(Builder):
         for metric, target in (options.get("targets") or {}).items():
             self.targets[metric] = (target, target) if np.ndim(target) == 0 else tuple(target)
         self._controls = list(options.get("controls") or ())
-        if env.representation.name in ("wide", "cellular"):
+        if env.representation.name in ("wide", "cellular", "latent"):
             self.pace = 6.0
 
     def _choose(self) -> NDArray[np.int64]:

@@ -178,7 +178,7 @@ def find_designer(folder: Path) -> Path:
             return candidate
     raise UserError(
         f"{folder} holds no finished designer ({' and '.join(_DESIGNER_FILES)}, in it or in its folder designer); "
-        "give --run the folder of a finished run."
+        "give --run the folder of a finished run, or levels by --levels FILE --problem NAME."
     )
 
 
