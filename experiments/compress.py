@@ -327,8 +327,8 @@ def _begin(options: Options) -> Path:
 
 def describe(rows: Sequence[Appraisal]) -> str:
     """Returns a Markdown table of generators, the first the original."""
-    headings = ("model", "playable, novel, unique", "playable", "diversity", "nats/tile", "weights", "not 0")
-    headings += ("KiB", "ms/level", "ms alone")
+    headings = ["model", "playable, novel, unique", "playable", "diversity", "nats/tile", "weights", "not 0"]
+    headings += ["KiB", "ms/level", "ms alone"]
     lines = [f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
     for row in rows:
         cells = [row.name, percent(row.joint), percent(row.playable), percent(row.diversity)]
@@ -378,11 +378,11 @@ def _compress_designer(options: Options, place: Path) -> None:
         made.save_pretrained(places[way], card)
         designers[way] = PolicyDesigner.from_pretrained(places[way])
         write_record(folder / way, options, **{COMPRESSION: made.facts[COMPRESSION]})
-    for way, one in designers.items():
-        one.name = way
+    for name, one in designers.items():
+        one.name = name
     frozen = designer.env_options.get("frozen_share", 0.0)
     rows, _ = compare(list(designers.values()), options.samples, _JUDGED_SEED + options.seed, frozen)
-    sizes = {way: _designer_size(one, places[way]) for way, one in designers.items()}
+    sizes = {name: _designer_size(one, places[name]) for name, one in designers.items()}
     table = _describe_designers(rows, sizes)
     plain = [{**dataclasses.asdict(row), **sizes[row.designer]} for row in rows]
     note = f"{options.samples} new start levels; intervals are 95 % bootstrap intervals over levels."

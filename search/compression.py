@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +32,6 @@ from generators.searchable import Several, Whole, searchable
 from generators.spec import LABEL
 from generators.storage import INT8, SPARSE, STORAGE, pack, unpack
 from generators.training import Asked
-
-Model = TypeVar("Model", NeuralGenerator, PolicyDesigner)
 
 #: What saved configurations call how a model was made smaller.
 COMPRESSION = "compression"

@@ -262,7 +262,8 @@ class _Axis:
             isinstance(value, (int, float)) and not isinstance(value, bool) for value in known
         )
         self.kinds = [] if self.numbers else sorted({str(value) for value in known})
-        self.low, self.high = (min(known), max(known)) if self.numbers else (0, max(1, len(self.kinds) - 1))
+        self.low: float = min(known) if self.numbers else 0
+        self.high: float = max(known) if self.numbers else max(1, len(self.kinds) - 1)
         self.log = self.numbers and _wide(known)
         self.whole = self.numbers and all(isinstance(value, int) for value in known)
 
@@ -332,7 +333,7 @@ def draw_proxies(result: Mapping[str, Any]) -> bytes:
     proxies = result["proxies"]
     figure, axes = new_figure(1, 1, 6.6, 0.9 + 0.3 * sum(len(ranks) for ranks in proxies.values()))
     axis = axes[0, 0]
-    names = []
+    names: list[str] = []
     for proxy, ranks in proxies.items():
         for rank in ranks:
             place = len(names)
