@@ -147,6 +147,26 @@ def test_conditional_fields_keep_their_defaults_where_they_do_not_matter():
         assert model["width"] % model["heads"] == 0
 
 
+@pytest.mark.parametrize("name", ["masked_lm", "diffusion"])
+def test_a_study_begins_with_what_is_put_into_it(name, tmp_path):
+    """Through a journal on disk, whose numbers come back as they were, and by a sampler that learns."""
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log")))
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.TPESampler(n_startup_trials=2, seed=0))
+    space = Space.of_family(name)
+    known = [space.default(), *draws(space, 2, seed=5)]
+    for chosen in known:
+        study.enqueue_trial(space.params(chosen))
+    for chosen in known:
+        trial = study.ask()
+        assert space.suggest(trial) == chosen
+        study.tell(trial, len(str(chosen)))
+    for _ in range(3):
+        trial = study.ask()
+        chosen = space.suggest(trial)
+        assert space.suggest(FixedTrial(space.params(chosen))) == chosen
+        study.tell(trial, 1.0)
+
+
 # Designers.
 
 
