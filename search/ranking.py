@@ -42,8 +42,8 @@ def proxy_ranks(records: Sequence[TrialRecord], quality: Objective, height: int)
         height: how many rungs there are.
 
     Returns:
-        By proxy, a dictionary for each rung: rung, trials, correlation (of what is better with what is better), low,
-        high. The last rung's is of the trials that were trained whole.
+        By proxy, a dictionary for each rung where three trials or more differ: rung, trials, correlation (of what is
+        better with what is better), low, high. The last rung's is of the trials that were trained whole.
     """
     known = [record for record in counted(records) if record.proxies]
     found: dict[str, list[dict[str, float]]] = {}
@@ -57,9 +57,10 @@ def proxy_ranks(records: Sequence[TrialRecord], quality: Objective, height: int)
                 if math.isfinite(record.proxies.get(name, math.nan))
             ]
             told = rank_correlation([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-            found[name].append(
-                {"rung": rung, "trials": len(pairs), "correlation": told.mean, "low": told.low, "high": told.high}
-            )
+            if math.isfinite(told.mean):
+                found[name].append(
+                    {"rung": rung, "trials": len(pairs), "correlation": told.mean, "low": told.low, "high": told.high}
+                )
     return found
 
 

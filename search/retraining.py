@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envs import UserError
 from envs.files import write_atomically
 from envs.records import read_config
-from search.space import Settings
 from search.studies import CANDIDATE_FOLDER, Plan
+from search.trials import finite
 from search.workers import Train, Workers
+
+if TYPE_CHECKING:
+    from search.space import Settings
 
 #: The folder of what was trained anew, and the file in each of its folders.
 RETRAINED_FOLDER, FIGURES_FILE = "retrained", "figures.json"
@@ -83,7 +86,7 @@ def retrain(
                 continue
             if answer.error:
                 raise UserError(f"The {key[0]} could not be trained anew: {answer.error.rstrip('.')}; see --resume.")
-            done[key] = answer.costs | answer.figures
+            done[key] = finite(answer.costs | answer.figures)
             place = _folder(folder, key)
             for path_there, content in (answer.files or {}).items():
                 target = place / CANDIDATE_FOLDER / path_there

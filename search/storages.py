@@ -46,8 +46,13 @@ def study_lock(url: str, folder: Path) -> FileLock:
     """Returns the lock that creates a study, hands out its trials, and mends it.
 
     It is beside what is shared: the database's own file, or else the study's folder.
+
+    Raises:
+        UserError: there is no such folder.
     """
     database = make_url(url).database if url.startswith("sqlite") else None
+    if database and not Path(database).parent.is_dir():
+        raise UserError(f"The database {hidden(url)} cannot be made: make its folder first, or give another --storage.")
     return FileLock(f"{database}.lock" if database else folder / "study.lock")
 
 

@@ -23,7 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import optuna
@@ -39,10 +39,12 @@ from search.picking import front
 from search.ranking import proxy_ranks, trusted_proxy
 from search.rungs import Ladder, Part, goes_on, places
 from search.samplers import SamplerName, make_sampler
-from search.space import Settings, Space
 from search.storages import HEARTBEAT, hidden, is_file, open_storage, study_lock, told_plainly
-from search.trials import DEFAULT, State, TrialRecord, counted, distance, is_gone, losses, this_process
+from search.trials import DEFAULT, State, TrialRecord, counted, distance, finite, is_gone, losses, this_process
 from search.workers import Answer, Look, Train, Workers
+
+if TYPE_CHECKING:
+    from search.space import Settings, Space
 
 #: The folder of all trials' folders, and what is in one of these.
 TRIALS_FOLDER, TRIAL_FILE, WEIGHTS_FILE, CANDIDATE_FOLDER = "trials", "trial.json", "weights.safetensors", "candidate"
@@ -427,8 +429,8 @@ class Search:
 
     def _looked(self, slot: _Slot, answer: Answer) -> _Slot | None:
         """Notes what is known before training; returns what the worker is to do next."""
-        slot.trial.set_user_attr("costs", _finite(answer.costs))
-        slot.trial.set_user_attr("proxies", _finite(answer.proxies))
+        slot.trial.set_user_attr("costs", finite(answer.costs))
+        slot.trial.set_user_attr("proxies", finite(answer.proxies))
         slot.done = 0
         broken = [one for one in self.plan.constraints if one.figure in answer.costs and one.excess(answer.costs) > 0]
         if broken and not slot.is_default:
@@ -471,7 +473,7 @@ class Search:
         rung = {
             "rung": part.rung,
             "share": sum(one.share for one in slot.parts[: slot.done + 1]),
-            "figures": _finite(answer.figures),
+            "figures": finite(answer.figures),
             "seconds": answer.seconds,
         }
         slot.trial.set_user_attr("rungs", [*before, rung])
@@ -480,7 +482,7 @@ class Search:
         if answer.weights is not None:
             content = save({name: np.ascontiguousarray(array) for name, array in answer.weights.items()})
             write_atomically(self._folder(slot.number) / WEIGHTS_FILE, content)
-        known = slot.known["costs"] | _finite(answer.figures)
+        known = slot.known["costs"] | finite(answer.figures)
         missing = [one.name for one in self.plan.objectives if one.name not in known]
         if missing:
             self._fail(slot, Answer(error=f"{missing[0]} could not be measured", fault="candidate"))
@@ -720,11 +722,6 @@ class Search:
                     self.study.tell(one.trial.number, state=TrialState.FAIL)
             self._mend()
             self.study.set_user_attr("seconds", self.seconds)
-
-
-def _finite(figures: dict[str, float]) -> dict[str, float]:
-    """Returns the figures that are numbers, as plain ones: what is not known is left out."""
-    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
 
 
 def _difference(before: Any, now: Any) -> str:

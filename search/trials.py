@@ -120,6 +120,11 @@ def losses(figures: Sequence[dict[str, float]], objectives: Sequence[Objective])
     return np.where(np.isnan(table), np.inf, table).reshape(len(figures), len(objectives))
 
 
+def finite(figures: dict[str, float]) -> dict[str, float]:
+    """Returns the figures that are numbers, as plain ones: what is not known is left out."""
+    return {name: float(value) for name, value in figures.items() if math.isfinite(value)}
+
+
 def distance(first: FrozenTrial, second: FrozenTrial) -> float:
     """Returns how far the parameters of two trials lie apart, in [0, 1].
 

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from agents.engines import Cluster, make_workers
 from envs import UserError
-from search.space import Settings
 
 if TYPE_CHECKING:
+    from search.space import Settings
     from search.subjects import Candidate, Subject
 
 #: How often a worker looks whether who began it is still there, in seconds.
@@ -302,9 +301,6 @@ def _serve(bench: Bench, line: Connection, parent: int) -> None:
     # Ctrl-C is for who began this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    import torch  # noqa: PLC0415 (slow to import, which the one that begins workers need not wait for)
-
-    torch.set_num_threads(1)
     while True:
         try:
             order = line.recv()
@@ -342,4 +338,6 @@ def begin_workers(
         return ProcessWorkers(bench, number)
     if number < 1:
         raise UserError(f"--workers must be at least 1; got {number}.")
+    from agents.engines import Cluster, make_workers  # noqa: PLC0415 (slow to import, which processes can do without)
+
     return make_workers(bench, number, Cluster(address, num_env_runners=number, send_sources=send_sources), gpus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,9 +14,6 @@ import numpy as np
 from envs import UserError
 from generators.searchable import Choice, Real, Whole, searchable
 from search.objectives import OBJECTIVES, Constraint
-from search.rungs import Ladder
-from search.space import Space
-from search.studies import Limits, Plan, Search
 from search.workers import Bench
 
 
@@ -48,15 +45,18 @@ class FakeSubject:
     order: bool = True
 
     def space(self):
+        # Slow to import, and not needed by workers.
+        from search.space import Space
+
         return Space("fake", {"model": searchable(Config)}, {"model": Config()})
 
     def default(self):
         return self.space().default()
 
     def candidate(self, settings, seed):
-        if settings["model"]["width"] >= self.broken:
+        if settings["model"].get("width", 0) >= self.broken:
             raise UserError("It is too wide.")
-        return FakeCandidate(self, settings["model"], seed)
+        return FakeCandidate(self, {**asdict(Config()), **settings["model"]}, seed)
 
 
 class FakeCandidate:
@@ -138,16 +138,17 @@ def constraints(*texts):
 
 
 def make_plan(**options):
+    from search.studies import Plan
+
     options = {"objectives": objectives(), "minutes": 0.0, "steps": 130, "samples": 400, **options}
     return Plan(**options)
 
 
 def make_search(folder, subject=None, workers=None, trials=12, plan=None, limits=None, **options):
     """A search for fakes, in this process unless workers are given."""
+    from search.studies import Limits, Search
+
     folder.mkdir(exist_ok=True, parents=True)
     subject = subject or FakeSubject()
     limits = limits or Limits(trials=trials, minutes=0)
     return Search(subject.space(), plan or make_plan(), limits, workers or HereWorkers(subject), folder, **options)
-
-
-LADDER = Ladder()
