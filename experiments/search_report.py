@@ -343,7 +343,7 @@ def _mean(summary: Mapping[str, Mapping[str, float]], name: str) -> str:
         return ""
     text = value_of(name, told["mean"])
     ends = [told.get("low"), told.get("high")]
-    if all(end is not None and math.isfinite(end) for end in ends):
+    if all(end is not None and math.isfinite(end) for end in ends) and ends[0] != ends[1]:
         text += f" ({' to '.join(value_of(name, end).removesuffix(' %') for end in ends)})"
     if "levels_low" in told:
         ends = [told["levels_low"], told["levels_high"]]

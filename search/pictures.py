@@ -213,7 +213,9 @@ def draw_parallel(result: Mapping[str, Any], settings: Sequence[str]) -> bytes:
     names = [*settings, *objectives[1:], quality]
     figure, axes = new_figure(1, 1, max(7.0, 1.15 * len(names)), 4.6)
     axis = axes[0, 0]
-    columns = [_Axis([row.get(name) for row in rows]) for name in names]
+    columns = [
+        _Axis([row.get(name) for row in rows], name in OBJECTIVES and not OBJECTIVES[name].unit) for name in names
+    ]
     places = np.array(
         [[column.place(row.get(name)) for name, column in zip(names, columns, strict=True)] for row in rows]
     )
@@ -254,9 +256,14 @@ def draw_parallel(result: Mapping[str, Any], settings: Sequence[str]) -> bytes:
 
 
 class _Axis:
-    """One axis of parallel coordinates: where values stand on it, from 0 to 1."""
+    """One axis of parallel coordinates: where values stand on it, from 0 to 1.
 
-    def __init__(self, values: Sequence[Any]) -> None:
+    Args:
+        values: that stand on it.
+        shares: whether they are shares of 1, whose logarithms nobody reads.
+    """
+
+    def __init__(self, values: Sequence[Any], shares: bool) -> None:
         known = [value for value in values if value is not None]
         self.numbers = bool(known) and all(
             isinstance(value, (int, float)) and not isinstance(value, bool) for value in known
@@ -264,7 +271,7 @@ class _Axis:
         self.kinds = [] if self.numbers else sorted({str(value) for value in known})
         self.low: float = min(known) if self.numbers else 0
         self.high: float = max(known) if self.numbers else max(1, len(self.kinds) - 1)
-        self.log = self.numbers and _wide(known)
+        self.log = self.numbers and not shares and _wide(known)
         self.whole = self.numbers and all(isinstance(value, int) for value in known)
 
     def place(self, value: Any) -> float:
