@@ -42,6 +42,9 @@ PROBLEM, REPRESENTATION = "binary", "wide"
 #: Settings of --ppo that have an option of their own.
 _OWN_OPTIONS = ("minutes", "steps")
 
+#: What is said for yes and no.
+_SAID = {"true": True, "false": False}
+
 #: The most steps of an episode.
 MOST_STEPS = 20_000
 
@@ -190,8 +193,9 @@ def override(settings: Any, changes: dict[str, str], what: str) -> Any:
         if name not in fields:
             raise UserError(f"Unknown {what} setting {name!r}: choose among {', '.join(sorted(fields))}.")
         try:
-            values[name] = fields[name](text)
-        except ValueError:
+            # bool("false") is True.
+            values[name] = _SAID[text.lower()] if fields[name] is bool else fields[name](text)
+        except (ValueError, KeyError):
             raise UserError(f"The {what} setting {name} must be {fields[name].__name__}; got {text!r}.") from None
     return dataclasses.replace(settings, **values)
 

@@ -29,7 +29,7 @@ DESIGNER = Preset(
     "designer",
     "narrow",
     "binary",
-    {"network": {"channels": 4, "width": 16}, "ppo": {"lanes": 8, "rollout": 16, "batch": 64}},
+    {"network": {"channels": 4, "width": 16, "shared": False}, "ppo": {"lanes": 8, "rollout": 16, "batch": 64}},
 )
 COMMANDS = {
     "train_generator": (train_generator.Options, train_generator.train),
@@ -179,7 +179,7 @@ def test_a_designer_is_trained_by_a_preset(tmp_path):
     record = json.loads((tmp_path / "pcgrl" / "run" / "config.json").read_text())
     assert record["options"]["preset"] == "found"
     assert (record["environment"]["problem"], record["environment"]["representation"]) == ("binary", "narrow")
-    assert (record["network"]["channels"], record["network"]["width"]) == (4, 8)
+    assert (record["network"]["channels"], record["network"]["width"], record["network"]["shared"]) == (4, 8, False)
     assert (record["ppo"]["lanes"], record["ppo"]["batch"]) == (8, 64)
 
 
