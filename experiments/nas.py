@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -352,9 +353,13 @@ def search(options: Options) -> None:
         )
         try:
             run(made, plan)
-        finally:
-            result = gather(made.records(), plan, made.seconds)
-            write_json(folder / RESULT_FILE, result)
+        except BaseException:
+            # What was found so far can be looked at; where the storage is what failed, that is what is told.
+            with contextlib.suppress(Exception):
+                write_json(folder / RESULT_FILE, gather(made.records(), plan, made.seconds))
+            raise
+        result = gather(made.records(), plan, made.seconds)
+        write_json(folder / RESULT_FILE, result)
         retrain_both(options, plan, workers, result, folder)
     finally:
         workers.close()
