@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 
 from agents.networks import DesignerNetwork, NetworkRecord
 from agents.tasks import Task
@@ -25,7 +25,9 @@ from envs.problem import Problem
 from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from generators.devices import check_device
+from generators.integers import to_integers
 from generators.packing import PackedGenerator
+from generators.storage import INT8, STORAGE, pack, unpack
 from generators.suite import GENERATOR_FOLDER
 
 #: The files of a saved designer.
@@ -268,10 +270,13 @@ class PolicyDesigner(Designer):
                 f"The designer cannot be saved in {folder}: {error.strerror}; choose another folder."
             ) from error
         config = {"kind": "designer", "environment": self.env_options, **self.network.description(), **self.facts}
-        weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        weights = {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        weights = pack(weights, self.facts.get(STORAGE, ""))
         if self.generator is not None:
             self.generator.write(folder / GENERATOR_FOLDER)
-        write_atomically(folder / WEIGHTS_FILE, save_tensors(weights))
+        write_atomically(
+            folder / WEIGHTS_FILE, save_arrays({name: np.ascontiguousarray(array) for name, array in weights.items()})
+        )
         write_atomically(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
         write_atomically(folder / CARD_FILE, card.encode())
 
@@ -308,13 +313,16 @@ class PolicyDesigner(Designer):
             )
         path = folder / WEIGHTS_FILE
         try:
-            network.load_state_dict(load_tensors(path.read_bytes()))
+            arrays = unpack(load_arrays(path.read_bytes()))
+            network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}; save the designer again.") from error
-        except (SafetensorError, RuntimeError) as error:
+        except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError) as error:
             reason = " ".join(str(error).split())[:160]
             raise UserError(f"{path} is damaged or of another network ({reason}); save the designer again.") from error
         facts = {
             key: value for key, value in config.items() if key not in ("kind", "environment", "interface", "network")
         }
+        if facts.get(STORAGE) == INT8:
+            to_integers(network)
         return cls(network, environment, facts, deterministic=deterministic, device=device, generator=generator)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agents.tasks import Task
 from agents.training import PPOConfig, Trainer
 from envs import UserError
+
+if TYPE_CHECKING:
+    from agents.rllib.workers import RayWorkers
 
 #: The engines: Stable-Baselines3 in this process; RLlib, in this process or in many on one machine or more.
 Engine = Literal["sb3", "rllib"]
@@ -95,3 +99,26 @@ def make_trainer(
     from agents.sb3_training import SB3Trainer  # noqa: PLC0415
 
     return SB3Trainer(task, ppo, folder, seed=seed, device=device)
+
+
+def make_workers(work: Callable[[Any], Any], number: int, cluster: Cluster, gpus: float = 0.0) -> RayWorkers:
+    """Makes workers on a Ray cluster, each of which does one order at a time.
+
+    Args:
+        work: what a worker does with an order; each has its own copy, which lasts as long as the worker.
+        number: how many workers.
+        cluster: where Ray runs; its `num_env_runners` are the workers.
+        gpus: how many GPUs each of them is given, or a share of one.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster cannot be joined or is too small.
+    """
+    try:
+        from agents.rllib.workers import RayWorkers  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "ray":
+            raise
+        raise UserError(
+            "Workers on a cluster need Ray: pip install -e '.[rllib]', or leave --ray-address out."
+        ) from None
+    return RayWorkers(work, number, cluster, gpus)

@@ -19,6 +19,7 @@ from envs.problem import Metric
 from envs.vector_env import DesignVectorEnv
 from generators.decisions import Decisions
 from generators.families.tile_lm import Pending, TileLM, TileNetwork, Writing
+from generators.storage import INT8, STORAGE
 
 #: The logit of a symbol that is not allowed: its probability is 0 in float32, its entropy no NaN.
 _NEVER = -1e9
@@ -42,6 +43,10 @@ class SequencePolicy(Policy):
 
     def __init__(self, generator: TileLM, asked: TargetReader) -> None:
         super().__init__()
+        if generator.facts.get(STORAGE) == INT8:
+            raise UserError(
+                "A tile LM of eight-bit weights cannot be trained further: give the generator that it was made from."
+            )
         self.generator = generator
         self.network: TileNetwork = generator.network
         for part in self.network.modules():

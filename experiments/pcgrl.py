@@ -18,7 +18,7 @@ import numpy as np
 
 from agents.engines import make_trainer
 from agents.networks import NetworkConfig
-from agents.presets import preset
+from agents.presets import preset as measured_preset
 from agents.rewards import RewardConfig
 from agents.tasks import Task
 from agents.training import CHECKPOINT_FILE, METRICS_FILE, TENSORBOARD_FOLDER, PPOConfig, Progress, Trainer
@@ -31,9 +31,19 @@ from experiments import reports
 from experiments.engine_options import EngineOptions
 from experiments.evaluate import EVALUATION_SEED, check_levels, judge
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
+from search.presets import find_preset
 
 #: The default training time.
 MINUTES = 3.5
+
+#: What is trained where neither the command line nor a preset says what.
+PROBLEM, REPRESENTATION = "binary", "wide"
+
+#: Settings of --ppo that have an option of their own.
+_OWN_OPTIONS = ("minutes", "steps")
+
+#: What is said for yes and no.
+_SAID = {"true": True, "false": False}
 
 #: The most steps of an episode.
 MOST_STEPS = 20_000
@@ -44,9 +54,13 @@ class Options(EngineOptions):
     """Train a level designer by reinforcement learning, judge it, and leave what it made in a run folder.
 
     Attributes:
-        problem: what to design; `python -m experiments.catalogue` lists the problems.
-        representation: how to edit: narrow, turtle, wide, narrowcast, turtlecast, narrowmulti, cellular or sequence
-            (latent needs a decoder besides; see `generators.latent_decoder`).
+        problem: what to design, by default what the preset was found on, or binary; `python -m experiments.catalogue`
+            lists the problems.
+        representation: how to edit, by default as the preset does, or wide: narrow, turtle, wide, narrowcast,
+            turtlecast, narrowmulti, cellular or sequence (latent needs a decoder besides; see
+            `generators.latent_decoder`).
+        preset: settings to start from, by the name that experiments.nas --use gave them, or by their file. What is
+            given beside them wins.
         name: the run folder's name under OUT/pcgrl; by default problem-representation-seedN, the benchmark in
             between.
         seed: fixes weights, start levels and draws.
@@ -75,8 +89,9 @@ class Options(EngineOptions):
         reward: what the learner is paid, likewise.
     """
 
-    problem: str = "binary"
-    representation: str = "wide"
+    problem: str = ""
+    representation: str = ""
+    preset: str = ""
     name: str = ""
     seed: int = 0
     out: Path = Path("runs")
@@ -96,6 +111,31 @@ class Options(EngineOptions):
     ppo: dict[str, str] = field(default_factory=dict)
     network: dict[str, str] = field(default_factory=dict)
     reward: dict[str, str] = field(default_factory=dict)
+
+
+def with_preset(options: Options) -> Options:
+    """Returns options with what was not given taken from the preset, and from the suite's defaults without one.
+
+    Raises:
+        UserError: there is no such preset, or it cannot be used for what was asked.
+    """
+    if not options.preset:
+        problem, representation = options.problem or PROBLEM, options.representation or REPRESENTATION
+        return dataclasses.replace(options, problem=problem, representation=representation)
+    preset = find_preset(options.preset, options.out)
+    preset.check_subject("designer", options.representation)
+    for name in preset.settings.get("ppo", {}):
+        if name in _OWN_OPTIONS:
+            raise UserError(f"{options.preset} sets {name}, which is for the command line to say: take it out.")
+    if options.problem and options.problem != preset.problem:
+        print(f"The settings of {preset.source} were found on {preset.problem}, not on {options.problem}.")
+    return dataclasses.replace(
+        options,
+        problem=options.problem or preset.problem,
+        representation=preset.of,
+        ppo={**preset.words("ppo", PPOConfig, {"steps": 1}), **options.ppo},
+        network={**preset.words("network", NetworkConfig), **options.network},
+    )
 
 
 def longest_episode(options: Options, shape: Sequence[int] | None) -> int:
@@ -153,8 +193,9 @@ def override(settings: Any, changes: dict[str, str], what: str) -> Any:
         if name not in fields:
             raise UserError(f"Unknown {what} setting {name!r}: choose among {', '.join(sorted(fields))}.")
         try:
-            values[name] = fields[name](text)
-        except ValueError:
+            # bool("false") is True.
+            values[name] = _SAID[text.lower()] if fields[name] is bool else fields[name](text)
+        except (ValueError, KeyError):
             raise UserError(f"The {what} setting {name} must be {fields[name].__name__}; got {text!r}.") from None
     return dataclasses.replace(settings, **values)
 
@@ -176,6 +217,9 @@ def check_same_environment(folder: Path, environment: dict[str, Any]) -> None:
 def prepare(options: Options) -> tuple[Trainer, Path]:
     """Prepares a run: its folder, its record and its trainer, resumed where that was asked for.
 
+    Args:
+        options: as `with_preset` returns them.
+
     Returns:
         The trainer and the run folder.
 
@@ -187,7 +231,7 @@ def prepare(options: Options) -> tuple[Trainer, Path]:
     check_levels(options.evaluation_levels)
     environment = environment_options(options)
     looks_ahead = environment.get("look_ahead", False)
-    defaults = preset(options.representation, look_ahead=looks_ahead, axes=len(problem.default_shape))
+    defaults = measured_preset(options.representation, look_ahead=looks_ahead, axes=len(problem.default_shape))
     environment |= defaults.environment
     minutes = options.minutes
     if minutes is None:
@@ -234,6 +278,7 @@ def prepare(options: Options) -> tuple[Trainer, Path]:
 
 def train(options: Options) -> None:
     """Runs the experiment."""
+    options = with_preset(options)
     trainer, folder = prepare(options)
     try:
         print(f"Training a {options.representation} designer for {options.problem}: {folder}")

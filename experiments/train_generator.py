@@ -23,6 +23,7 @@ from generators.judging.playability import play_levels
 from generators.options import options_of
 from generators.suite import GENERATOR_FOLDER, get_family, make_generator
 from generators.training import CHECKPOINT_FILE, METRICS_FILE
+from search.presets import find_preset
 
 #: How many samples the first look at a trained generator takes.
 SAMPLES = 200
@@ -30,14 +31,23 @@ SAMPLES = 200
 #: The seconds that the solver may take for each of them.
 SOLVER_SECONDS = 0.3
 
+#: What is trained where neither the command line nor a preset says what.
+FAMILY, PROBLEM = "tile_lm", "sokoban"
+
+#: Settings of --fit that have an option of their own.
+_OWN_OPTIONS = ("minutes", "steps", "seed", "device", "balance")
+
 
 @dataclass
 class Options:
     """Train a generator of levels on a corpus, and leave it and samples of it in a run folder.
 
     Attributes:
-        family: which kind of model; docs/generators.md describes them and their settings.
-        problem: whose levels.
+        family: which kind of model, by default the preset's, or tile_lm; docs/generators.md describes them and their
+            settings.
+        problem: whose levels; by default those that the preset was found on, or sokoban's.
+        preset: settings to start from, by the name that experiments.nas --use gave them, or by their file. What is
+            given beside them wins.
         corpus: constructed (by the problem's constructive generator), or vglc PATH, boxoban PATH, folder PATH.
         levels: the most levels, or windows of levels, to train on; 0 takes all, which are 10,000 constructed ones.
         shape: the shape of what is learned; longer levels are cut into windows of it. By default the problem's.
@@ -59,8 +69,9 @@ class Options:
         sampling: how to sample, likewise.
     """
 
-    family: str = "tile_lm"
-    problem: str = "sokoban"
+    family: str = ""
+    problem: str = ""
+    preset: str = ""
     corpus: tuple[str, ...] = ("constructed",)
     levels: int = 0
     shape: tuple[int, ...] | None = None
@@ -118,9 +129,8 @@ def fit_options(options: Options) -> FitOptions:
     minutes = options.minutes
     if minutes is None:
         minutes = 0.0 if options.steps else FitOptions.minutes
-    taken = {"minutes", "steps", "seed", "device", "balance"}
     for name in options.fit:
-        if name in taken:
+        if name in _OWN_OPTIONS:
             raise UserError(f"--fit {name} has an option of its own: give --{name}.")
     chosen: FitOptions = options_of(FitOptions, options.fit, "setting of --fit")
     return replace(
@@ -133,8 +143,37 @@ def fit_options(options: Options) -> FitOptions:
     )
 
 
+def with_preset(options: Options) -> Options:
+    """Returns options with what was not given taken from the preset, and from the suite's defaults without one.
+
+    Raises:
+        UserError: there is no such preset, or it cannot be used for what was asked.
+    """
+    if not options.preset:
+        return replace(options, family=options.family or FAMILY, problem=options.problem or PROBLEM)
+    preset = find_preset(options.preset, options.out)
+    preset.check_subject("family", options.family)
+    family = get_family(preset.of)
+    for name in preset.settings.get("fit", {}):
+        if name in _OWN_OPTIONS:
+            raise UserError(f"{options.preset} sets {name}, which is for the command line to say: take it out.")
+    if options.problem and options.problem != preset.problem:
+        print(f"The settings of {preset.source} were found on {preset.problem}, not on {options.problem}.")
+    return replace(
+        options,
+        family=preset.of,
+        problem=options.problem or preset.problem,
+        model={**preset.words("model", family.Config), **options.model},
+        fit={**preset.words("fit", FitOptions), **options.fit},
+        sampling={**preset.words("sampling", family.Sampling), **options.sampling},
+    )
+
+
 def prepare(options: Options) -> tuple[Generator, Corpus, FitOptions, Path]:
     """Prepares a run: its corpus, its generator, its folder and its record.
+
+    Args:
+        options: as `with_preset` returns them.
 
     Raises:
         UserError: an option cannot be used, or the folder holds a run already; nothing has been written over then.
@@ -194,6 +233,7 @@ def _plain(model: dict[str, Any]) -> dict[str, Any]:
 
 def train(options: Options) -> None:
     """Runs the experiment."""
+    options = with_preset(options)
     generator, corpus, fit, folder = prepare(options)
     print(f"Training {generator.title} on {options.problem}: {folder}")
     for line in corpus.card():

@@ -22,6 +22,7 @@ from generators.corpus import Corpus
 from generators.options import check_threads, options_of
 from generators.searchable import Real, Whole
 from generators.spec import Condition, LevelSpec
+from generators.storage import STORAGE, pack
 
 #: The files of a saved generator.
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card.md"
@@ -399,7 +400,8 @@ class Generator(ABC):
             "config": asdict(self.config),
             **self.facts,
         }
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
+        arrays = pack(self.arrays(), self.facts.get(STORAGE, ""))
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         write_atomically(target / WEIGHTS_FILE, save_arrays(arrays))
         write_atomically(target / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
         write_atomically(target / CARD_FILE, (card or self.card()).encode())

@@ -22,6 +22,8 @@ from generators.adversarial_generator import AdversarialGenerator
 from generators.families.vae import VariationalAutoencoder
 from generators.families.vqvae import VectorQuantisedAutoencoder
 from generators.generator import Generator
+from generators.integers import to_floats
+from generators.neural import NeuralGenerator
 from generators.suite import all_families, load_generator
 
 #: Levels are decoded so many at a time, never fewer: the last digits of a product of matrices depend on how many rows
@@ -191,6 +193,9 @@ def latent_decoder(source: Generator | Path | str) -> GeneratorDecoder:
         UserError: the folder cannot be used, or the generator has no latents.
     """
     generator = source if isinstance(source, Generator) else load_generator(source)
+    if isinstance(generator, NeuralGenerator):
+        # With products of whole numbers a level would depend on those that are decoded with it.
+        to_floats(generator.network)
     for kind, decoder in DECODERS.items():
         if isinstance(generator, kind):
             return decoder(generator)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from generators.corpus import Corpus
 from generators.devices import check_device
 from generators.generator import Fit, FitOptions, Generator, Report, Request
 from generators.spec import LevelSpec
+from generators.storage import STORAGE
 from generators.training import Asked, Fitting, Training, adamw, descend
 
 #: How many held-out levels are looked at at a time: small batches stay in the processor's cache.
@@ -28,6 +29,21 @@ _LOOKED_AT_ONCE = 64
 
 #: What FitOptions leave to the family, where the family says nothing.
 _DEFAULTS = {"batch": 128, "learning_rate": 1e-3, "warm_up": 100, "weight_decay": 0.01, "clip": 1.0, "ema": 0.995}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network takes for likely in each decision on levels, told what is true of all decisions before it.
+
+    Attributes:
+        logits: float32 (b, decisions, symbols), up to a constant for each decision.
+        symbols: int64 (b, decisions), what is true.
+        real: bool (b, decisions), whether there is such a decision on a level.
+    """
+
+    logits: Tensor
+    symbols: Tensor
+    real: Tensor
 
 
 class NeuralGenerator(Generator):
@@ -72,6 +88,15 @@ class NeuralGenerator(Generator):
     @abstractmethod
     def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray | Tensor:
         """Samples levels, whole numbers (n, *shape); the network is in evaluation mode and without gradients."""
+
+    def predict(self, levels: Tensor, asked: Asked) -> Predictions | None:
+        """Returns what the network takes for likely in levels, with gradients; None where the family cannot tell.
+
+        Args:
+            levels: int64 (b, *shape).
+            asked: what the levels were asked to be.
+        """
+        return None
 
     def optimisers(self, options: FitOptions) -> dict[str, torch.optim.Optimizer]:
         """Returns the optimisers by name, each with the highest learning rate of its groups."""
@@ -159,6 +184,8 @@ class NeuralGenerator(Generator):
         Raises:
             TrainingStoppedError: a loss is no longer a finite number; the checkpoint is named.
         """
+        # Whole numbers cannot be trained: what comes of it is kept as it is.
+        self.facts.pop(STORAGE, None)
         return Fitting(self, corpus, options or FitOptions(), folder, report, weights).run(resume)
 
     @classmethod

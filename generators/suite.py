@@ -14,8 +14,11 @@ from envs.errors import unknown_name
 from envs.records import read_config
 from generators.corpus import Corpus
 from generators.generator import CONFIG_FILE, KIND, WEIGHTS_FILE, Generator, load_arrays_of
+from generators.integers import to_integers
+from generators.neural import NeuralGenerator
 from generators.options import options_of
 from generators.spec import LevelSpec
+from generators.storage import INT8, STORAGE, unpack
 
 #: Where the folder of a run keeps the generator.
 GENERATOR_FOLDER = "generator"
@@ -86,9 +89,12 @@ def load_generator(folder: Path | str) -> Generator:
     weights = place / WEIGHTS_FILE
     arrays = load_arrays_of(weights)
     try:
+        arrays = unpack(arrays)
         kind.check_size(spec, options, sum(array.size for array in arrays.values()))
         generator = kind(spec, options)
         generator.restore(arrays)
+        if config.get(STORAGE) == INT8 and isinstance(generator, NeuralGenerator):
+            to_integers(generator.network)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {str(error).rstrip('.')}; train the generator again.") from error
     except (RuntimeError, KeyError, ValueError, IndexError, TypeError, MemoryError, OverflowError) as error:

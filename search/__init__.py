@@ -1,1 +1,1 @@
-"""Search: studies over the architectures of generators and designers. Empty so far."""
+"""Search: studies over the architectures of generators and designers."""

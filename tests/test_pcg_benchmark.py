@@ -445,5 +445,7 @@ def test_the_training_option_gives_the_benchmarks_targets():
     assert chosen["shape"] == [7, 11]
     assert chosen["targets"]["path-length"] == [18, np.inf]
     assert json.loads(json.dumps(chosen)) == chosen
-    larger = environment_options(Options(problem="binary", benchmark="pcg-benchmark", shape=(16, 16)))
+    larger = environment_options(
+        Options(problem="binary", representation="wide", benchmark="pcg-benchmark", shape=(16, 16))
+    )
     assert larger["shape"] == [16, 16]

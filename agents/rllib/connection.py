@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,7 +109,22 @@ def check_resources(cluster: Cluster) -> None:
     """
     gpus = cluster.num_learners * cluster.num_gpus_per_learner
     processors = cluster.num_env_runners + (0 if gpus else cluster.num_learners)
-    for name, resource, needed in (("processors", "CPU", processors), ("GPUs", "GPU", gpus)):
+    words = f"{cluster.num_env_runners} environment runners and {cluster.num_learners} learners"
+    check_free({"CPU": processors, "GPU": gpus}, words)
+
+
+def check_free(needs: Mapping[str, float], words: str) -> None:
+    """Makes sure that a cluster has processors ("CPU") and GPUs ("GPU") to spare.
+
+    Args:
+        needs: how many of each.
+        words: who needs them.
+
+    Raises:
+        UserError: there are too few, or others are using them.
+    """
+    for resource, needed in needs.items():
+        name = {"CPU": "processors", "GPU": "GPUs"}[resource]
         there = ray.cluster_resources().get(resource, 0)
         waited = 0.0
         while needed > (free := ray.available_resources().get(resource, 0)) and needed <= there and waited < _RELEASE:
@@ -118,6 +133,6 @@ def check_resources(cluster: Cluster) -> None:
             waited += 1
         if needed > free:
             raise UserError(
-                f"{cluster.num_env_runners} environment runners and {cluster.num_learners} learners need {needed:g} "
-                f"{name}, and the Ray cluster has {there:g}, {free:g} of them free: choose fewer, or add nodes."
+                f"{words} need {needed:g} {name}, and the Ray cluster has {there:g}, {free:g} of them free: "
+                "choose fewer, or add nodes."
             )

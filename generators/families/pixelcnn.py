@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from envs import UserError
 from generators.generator import Request, Scores
-from generators.neural import NeuralGenerator
+from generators.neural import NeuralGenerator, Predictions
 from generators.searchable import Real, Whole
 from generators.spec import Condition
 from generators.training import Asked
@@ -191,6 +191,11 @@ class PixelCnn(NeuralGenerator):
     def loss(self, levels: Tensor, asked: Asked, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the mean negative log-likelihood of a tile; see `NeuralGenerator.loss`."""
         return functional.cross_entropy(self._scores(levels, asked).flatten(0, 2), levels.flatten()), {}
+
+    def predict(self, levels: Tensor, asked: Asked) -> Predictions:
+        """Returns the scores of all tiles; see `NeuralGenerator.predict`."""
+        tiles = levels.flatten(1)
+        return Predictions(self._scores(levels, asked).flatten(1, 2), tiles, torch.ones_like(tiles, dtype=torch.bool))
 
     def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray:
         """Samples tile after tile; see `NeuralGenerator.generate`."""

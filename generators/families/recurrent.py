@@ -14,7 +14,7 @@ from torch.nn import functional
 from envs import UserError
 from envs.orders import Order, cell_order
 from generators.generator import Request, Scores
-from generators.neural import NeuralGenerator
+from generators.neural import NeuralGenerator, Predictions
 from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked
@@ -154,6 +154,11 @@ class Recurrent(NeuralGenerator):
         """Returns the mean negative log-likelihood of a tile; see `NeuralGenerator.loss`."""
         tiles = levels.flatten(1)[:, torch.from_numpy(self._order).to(levels.device)]
         return functional.cross_entropy(self._scores(levels, asked).flatten(0, 1), tiles.flatten()), {}
+
+    def predict(self, levels: Tensor, asked: Asked) -> Predictions:
+        """Returns the scores of all tiles, in the order of writing; see `NeuralGenerator.predict`."""
+        tiles = levels.flatten(1)[:, torch.from_numpy(self._order).to(levels.device)]
+        return Predictions(self._scores(levels, asked), tiles, torch.ones_like(tiles, dtype=torch.bool))
 
     def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray:
         """Samples tile after tile; see `NeuralGenerator.generate`."""

@@ -34,7 +34,7 @@ from generators.deciding import NEVER, Beams, Counting, likely, pick
 from generators.decisions import Decisions, TileSequence, paths_of
 from generators.generator import FitOptions, Request, Scores
 from generators.muon import Muon
-from generators.neural import NeuralGenerator
+from generators.neural import NeuralGenerator, Predictions
 from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition, LevelSpec
 from generators.training import Asked, Training, adamw
@@ -246,6 +246,11 @@ class TileLM(NeuralGenerator):
         passes = self.network.sequence.passes
         parts = {f"pass_{turn + 1}": total[decisions.turn == turn].sum().detach() for turn in range(passes)}
         return total.sum(), parts if passes > 1 else {}
+
+    def predict(self, levels: Tensor, asked: Asked) -> Predictions:
+        """Returns the logits of all decisions; see `NeuralGenerator.predict`."""
+        decisions = self.network.sequence.decisions(levels)
+        return Predictions(self.network(decisions, asked.buckets), decisions.symbol, decisions.real)
 
     def _nats(self, levels: Tensor, asked: Asked) -> tuple[Tensor, Tensor, Decisions]:
         """Returns the nats of each decision, float32 (b, t), 0 where it is not real, and all logits."""

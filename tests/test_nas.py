@@ -1,0 +1,198 @@
+"""Searches from the command line: what they leave, how they go on, and what they refuse."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+
+import pytest
+import torch
+import yaml
+
+from agents.designer import PolicyDesigner
+from experiments import nas
+from experiments.run import main
+from generators.generator import FitOptions
+from generators.options import options_of
+from generators.suite import get_family, load_generator
+from search.presets import Preset, find_preset
+
+torch.set_num_threads(1)
+
+BRIEF = ["--family", "vae", "--problem", "zelda", "--corpus-levels", "60", "--shape", "5", "6", "--steps", "39"]
+BRIEF += ["--samples", "20", "--levels", "20", "--retrain-seeds", "2", "--proxies", "off"]
+
+#: Small enough for seconds.
+SPACE = """
+kind: space
+subject: vae
+model:
+  width: {type: whole, low: 8, high: 512, log: true}
+  depth: {type: choice, values: [1, 2]}
+fit:
+  batch: 8
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TILEWRIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def call(*arguments):
+    """Runs the experiment here; returns its exit code, what it printed, and what it printed on standard error."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(nas.Options, nas.search, [str(argument) for argument in arguments])
+        except SystemExit as left:
+            code = left.code or 0
+    return code, out.getvalue(), err.getvalue()
+
+
+def refused(result, *words):
+    code, _, err = result
+    assert code == 2, err
+    said = err.replace("\r", "\n").strip().splitlines()[-1].strip()
+    assert said.startswith("error: ")
+    assert said.endswith(".")
+    assert "Traceback" not in err
+    for word in words:
+        assert str(word) in said
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILEWRIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        out = tmp_path_factory.mktemp("runs")
+        (out / "given.yaml").write_text(SPACE)
+        code, text, err = call(
+            *BRIEF, "--space", out / "given.yaml", "--trials", "5", "--out", out, "--name", "first", "--use", "mine"
+        )
+    assert code == 0, err
+    return out / "nas" / "first", text
+
+
+def test_what_a_search_leaves(finished):
+    folder, text = finished
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "space.yaml", "journal.log", "trials", "retrained", "result.json", "preset.yaml"} <= names
+    result = json.loads((folder / "result.json").read_text())
+    assert len({trial["number"] for trial in result["trials"]}) == 5
+    assert result["trials"][0]["origin"] == "default"
+    assert result["plan"]["steps"] == 39
+    assert result["trials"][0]["rungs"][0]["figures"]["joint_high"] >= 0
+    for trial in result["trials"]:
+        assert trial["settings"]["fit"]["batch"] == 8
+        assert 8 <= trial["settings"]["model"]["width"] <= 512
+    whole = next(trial for trial in result["trials"] if trial["state"] == "finished")
+    generator = load_generator(folder / "trials" / f"{whole['number']:04d}" / "candidate")
+    assert generator.parameters() == whole["figures"]["parameters"]
+    assert generator.sample(3, 0).shape == (3, 5, 6)
+    for who in result["retrained"]["runs"]:
+        assert len(result["retrained"]["runs"][who]) == 2
+        again = folder / result["retrained"]["runs"][who][0]["folder"] / "candidate"
+        assert load_generator(again).parameters() == result["retrained"]["summary"][who]["parameters"]["mean"]
+    assert "front" in text
+    assert "optuna-dashboard" in text
+    assert "train_generator --problem zelda --preset mine" in text
+
+
+def test_the_pick_is_a_preset(finished):
+    folder, _ = finished
+    preset = find_preset("mine", folder.parent.parent)
+    preset.check_subject("family", "vae")
+    result = json.loads((folder / "result.json").read_text())
+    assert preset.settings == {trial["number"]: trial["settings"] for trial in result["trials"]}[result["pick"]]
+    assert preset.found["trial"] == result["pick"]
+    preset.words("model", get_family("vae").Config)
+    options_of(FitOptions, preset.settings["fit"], "setting")
+    assert yaml.safe_load((folder / "preset.yaml").read_text())["problem"] == "zelda"
+
+
+def test_a_finished_search_goes_on_with_more_trials_and_trains_nothing_twice(finished):
+    folder, _ = finished
+    out = folder.parent.parent
+    before = json.loads((folder / "result.json").read_text())
+    stamps = {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/trial.json")}
+    refused(call(*BRIEF, "--out", out, "--name", "first"), "--resume", "--overwrite")
+    other = [word if word != "39" else "52" for word in BRIEF]
+    refused(call(*other, "--out", out, "--name", "first", "--resume"), "steps 39, not 52")
+    code, _, err = call(*BRIEF, "--out", out, "--name", "first", "--resume", "--trials", "6", "--retrain-seeds", "0")
+    assert code == 0, err
+    after = json.loads((folder / "result.json").read_text())
+    assert len(after["trials"]) == 6
+    assert after["trials"][:5] == before["trials"]
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    # What one search found is where another begins, and so is a preset.
+    (out / "again.yaml").write_text(SPACE)
+    settings = {**before["trials"][0]["settings"], "model": {"width": 24, "depth": 1}}
+    Preset("family", "vae", "zelda", settings).write(out / "narrow.yaml")
+    words = ["--space", out / "again.yaml", "--preset", out / "narrow.yaml", "--warm-start", folder, "--out", out]
+    code, _, err = call(*BRIEF, *words, "--name", "next", "--trials", "2", "--retrain-seeds", "0")
+    assert code == 0, err
+    then = json.loads((folder.parent / "next" / "result.json").read_text())
+    assert then["trials"][1]["origin"] == f"preset {out / 'narrow.yaml'}"
+    assert then["trials"][1]["settings"] == settings
+    fronts = {f"trial {number} of first" for number in after["front"] if number}
+    assert {trial["origin"] for trial in then["trials"][2:]} <= fronts
+
+
+def test_a_designers_network_is_searched_for(tmp_path):
+    words = ["--designer", "narrow", "--problem", "binary", "--shape", "4", "5", "--steps", "400", "--trials", "2"]
+    words += ["--samples", "10", "--retrain-seeds", "0", "--rungs", "2", "--constraints", "parameters <= 10000000"]
+    code, text, err = call(*words, "--out", tmp_path, "--name", "run")
+    assert code == 0, err
+    result = json.loads((tmp_path / "nas" / "run" / "result.json").read_text())
+    assert result["quality"] == "success"
+    default = result["trials"][0]
+    assert default["state"] == "finished"
+    designer = PolicyDesigner.from_pretrained(tmp_path / "nas" / "run" / "trials" / "0000" / "candidate")
+    assert designer.problem.name == "binary"
+    assert "pcgrl --problem binary --preset" in text
+    preset = find_preset(str(tmp_path / "nas" / "run"), tmp_path)
+    preset.check_subject("designer", "narrow")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--family", "tile_ml"], ["tile_ml", "tile_lm"]),
+        (["--family", "ngram"], ["ngram", "nothing to search"]),
+        (["--problem", "zleda"], ["zleda", "zelda"]),
+        (["--designer", "turtel"], ["turtel", "turtle"]),
+        (["--objectives", "jiont"], ["jiont", "joint"]),
+        (["--objectives", "nats", "success"], ["success"]),
+        (["--objectives", "parameters", "joint"], ["quality", "parameters"]),
+        (["--objectives", "joint", "joint"], ["joint joint"]),
+        (["--constraints", "parameters < 5"], ["parameters < 5", "<="]),
+        (["--constraints", "size <= 5"], ["size"]),
+        (["--rungs", "0"], ["--rungs"]),
+        (["--rung-levels", "0.5"], ["--rung-levels"]),
+        (["--trials", "0"], ["--trials"]),
+        (["--samples", "1"], ["--samples"]),
+        (["--search-minutes", "-1"], ["--search-minutes"]),
+        (["--minutes", "-1"], ["--minutes"]),
+        (["--retries", "-1"], ["--retries"]),
+        (["--levels", "0"], ["--levels"]),
+        (["--workers", "0"], ["--workers", "1"]),
+        (["--gpus-per-worker", "1"], ["--ray-address"]),
+        (["--space", "/nonexistent.yaml"], ["/nonexistent.yaml"]),
+        (["--preset", "nothing"], ["nothing", "--use"]),
+        (["--warm-start", "/nonexistent"], ["/nonexistent"]),
+        (["--resume", "--name", "none"], ["none", "--resume"]),
+        (["--resume", "--overwrite"], ["--resume", "--overwrite"]),
+        (["--use", "a b"], ["a b"]),
+        (["--storage", "nonsense"], ["storage"]),
+        (["--storage", "sqlite:////nonexistent/x.db"], ["folder"]),
+        (["--fit", "lerning_rate", "1"], ["lerning_rate", "learning_rate"]),
+        (["--corpus", "folder", "/nonexistent"], ["/nonexistent"]),
+        (["--seed", "-1"], ["--seed"]),
+    ],
+)
+def test_slips_are_named(tmp_path, arguments, words):
+    refused(call(*BRIEF, "--out", tmp_path, *arguments), *words)
+    assert not list(tmp_path.rglob("trial.json"))
