@@ -187,6 +187,21 @@ def test_every_family_is_pruned(family, fitted, corpus, tmp_path):
     assert size(tmp_path / "pruned") < size(tmp_path / "whole")
 
 
+def test_pruning_empties_no_matrix(fitted, corpus):
+    """However small the numbers of one matrix are beside those of others, the greatest of them stay."""
+    generator = make_generator("recurrent", corpus, **all_families()["recurrent"].small)
+    generator.restore(
+        {**fitted("recurrent").arrays(), "scores.weight": fitted("recurrent").arrays()["scores.weight"] / 1e4}
+    )
+    pruned = prune(generator, 0.9)
+    for name, weight in pruned.network.named_parameters():
+        if weight.ndim > 1 and (generator.arrays()[name] != 0).any():
+            assert (weight != 0).any(), name
+    kept = pruned.arrays()["scores.weight"] != 0
+    before = np.abs(generator.arrays()["scores.weight"])
+    assert before[kept].min() >= before[~kept].max()
+
+
 def size(folder):
     return sum(array.nbytes for array in load_arrays((folder / WEIGHTS_FILE).read_bytes()).values())
 
