@@ -55,7 +55,10 @@ _JUDGED_SEED = 1_000_000
 _EXAMINED = 200
 
 #: Options of the environment that follow from the generator, from others of the command line, or from the training.
-_SET = ("problem", "representation", "shape", "num_envs", "autoreset_mode", "decoder", "order", "paths", "constant")
+_SET = (
+    *("problem", "representation", "shape", "num_envs", "autoreset_mode", "render_mode"),
+    *("decoder", "order", "paths", "constant"),
+)
 
 #: What a run says of itself in config.json, and its table.
 _TABLE = "finetuning"

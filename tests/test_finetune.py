@@ -192,6 +192,7 @@ def test_controls_and_frozen_tiles(saved, tmp_path):
         ("tile_lm", {"environment": {"order": "column"}}, ["--environment", "order"]),
         ("tile_lm", {"environment": {"start_levels": "[]"}}, ["--environment", "start_levels"]),
         ("vae", {"environment": {"num_envs": "3"}}, ["--environment", "num_envs"]),
+        ("vae", {"environment": {"render_mode": "human"}}, ["--environment", "render_mode"]),
         ("tile_lm", {"ppo": {"rollout": "16"}}, ["rollout", "whole levels"]),
         ("tile_lm", {"corpus": ("folder", "nowhere")}, ["nowhere"]),
     ],
