@@ -61,10 +61,16 @@ class Cluster:
                 f"Each of the environment runners needs a lane; got {self.num_env_runners} runners and {ppo.lanes} "
                 "lanes: choose fewer runners or more lanes."
             )
-        if 2 * self.num_learners > ppo.batch:
+        if self.num_gpus_per_learner and not self.num_learners:
+            raise UserError(
+                f"num_gpus_per_learner is for learners apart, and there are none; got {self.num_gpus_per_learner:g}: "
+                "give num_learners too, or learn in this process on a device such as cuda:0."
+            )
+        rows = min(ppo.batch, ppo.lanes * ppo.rollout)
+        if 2 * self.num_learners > rows:
             raise UserError(
                 f"Each of the learners needs two rows of a batch; got {self.num_learners} learners and a batch of "
-                f"{ppo.batch}: choose fewer learners or a larger batch."
+                f"{rows}: choose fewer learners, or a larger batch and more lanes."
             )
 
 

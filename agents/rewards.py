@@ -41,7 +41,8 @@ class RewardConfig:
         novelty: the weight of novelty: 1 for a level at least `reach` away from all that is known, less for one that
             is nearer to a level of the corpus or to one that the designer made lately.
         reach: the share of tiles in which a level must differ to count as entirely new.
-        memory: how many of the designer's latest levels count as known.
+        memory: how many of the designer's latest levels count as known, in each process that designs; a training that
+            goes on begins with none.
         regret: the weight of difficulty: what the solver wins more often than a player who follows it but errs (regret
             as in Dennis 2020, see `agents.players.difficulty`).
         errors: how often that player makes a random move instead.

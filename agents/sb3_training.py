@@ -84,7 +84,7 @@ class SB3Trainer(Trainer):
         self.algorithm.num_timesteps = self.progress.steps
         # Whatever was drawn since the trainer was made, equal seeds give equal results; a training that goes on makes
         # new draws, not those of the beginning over again.
-        self.algorithm.set_random_seed(self.seed + self.progress.steps)
+        self.algorithm.set_random_seed(self.draws_seed())
         self.algorithm.set_logger(configure(str(self.folder / TENSORBOARD_FOLDER), ["tensorboard"]))
         with suppress(_Finished):
             callback = _Callback(self, books, self._ended)

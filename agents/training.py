@@ -243,7 +243,10 @@ class Trainer(ABC):
             progress = Progress(**content["progress"])
             price = float(content.get("price", self.price.weight))
             self.restore(content)
-            self.progress, self.price.weight = progress, price
+            self.progress = progress
+            if self.task.reward.kl_target:
+                # A price that moves goes on from where it was; one that is fixed is what is asked for now.
+                self.price.weight = price
         except FileNotFoundError:
             raise UserError(f"{self.checkpoint} does not exist: there is nothing to resume.") from None
         except Exception as error:
@@ -298,6 +301,16 @@ class Trainer(ABC):
         if self.ppo.minutes:
             shares.append(self.progress.seconds / (60 * self.ppo.minutes))
         return min(max(shares), 1.0)
+
+    def draws_seed(self) -> int:
+        """Returns the seed of draws that begin now: at first the training's own, then another one after each update.
+
+        Those are above 2**31, where no levels are judged, and below 2**32, as numpy's old generator wants it.
+        """
+        steps = self.progress.steps
+        if not steps:
+            return self.seed
+        return 2**31 + int(np.random.SeedSequence([self.seed, steps]).generate_state(1)[0]) % 2**30
 
     def learning_rate(self) -> float:
         """Returns the learning rate of the next update: it falls linearly to 0."""

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -274,8 +275,8 @@ def run(options: Options, command: Sequence[str]) -> int:
     if not shutil.which(command[0]):
         raise UserError(f"The command {command[0]} cannot be run: there is none of that name; check it.")
     for name in ("kill_after", "add_after"):
-        if getattr(options, name) < 0:
-            raise UserError(f"{name} must be at least 0 seconds; got {getattr(options, name)}.")
+        if not 0 <= getattr(options, name) < threading.TIMEOUT_MAX:
+            raise UserError(f"{name} must be a number of seconds of at least 0; got {getattr(options, name)}.")
     if options.kill_after and options.nodes < 2:
         raise UserError(f"Killing a node takes one besides the head; got nodes={options.nodes}.")
     with (

@@ -69,7 +69,9 @@ def find_levels(options: Options) -> tuple[Problem, list[NDArray[np.uint8]], Pat
     source, named = options.source, options.problem
     record = source / CONFIG_FILE
     if (source / LEVELS_FILE).exists() and record.exists() and not named:
-        named = str(read_config(record).get("options", {}).get("problem", ""))
+        config = read_config(record)
+        # What a generator is trained further on, it knows itself.
+        named = str(config.get("options", {}).get("problem") or config.get("environment", {}).get("problem", ""))
     if not named:
         raise UserError(f"Whose levels are in {source}? Add --problem NAME.")
     problem = get_problem(named)

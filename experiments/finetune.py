@@ -54,6 +54,12 @@ _JUDGED_SEED = 1_000_000
 #: Of so many levels the nearest levels and copied patches are found.
 _EXAMINED = 200
 
+#: Options of the environment that follow from the generator, from others of the command line, or from the training.
+_SET = (
+    *("problem", "representation", "shape", "num_envs", "autoreset_mode", "render_mode"),
+    *("decoder", "order", "paths", "constant"),
+)
+
 #: What a run says of itself in config.json, and its table.
 _TABLE = "finetuning"
 
@@ -79,7 +85,8 @@ class Options(EngineOptions):
         resume: go on from the run folder's checkpoint.
         overwrite: begin anew in a run folder that holds a run already.
         controls: metrics whose targets are drawn for each level and told to what designs it.
-        frozen_share: the chance of each tile to be frozen, as levels of the corpus have it.
+        frozen_share: the chance of each tile to be frozen: for a tile LM as levels of the corpus have it, in latents as
+            the level that an episode begins with has it.
         shape: for the latent representation, the shape of levels that are written segment by segment, as high as the
             generator's and wider; by default the generator's.
         corpus: what counts as known, and what levels are compared with: constructed, or vglc PATH, boxoban PATH, folder
@@ -144,6 +151,8 @@ def environment_options(options: Options, generator: Generator, kind: str) -> di
             raise UserError("--shape is for levels of several segments, in the latent representation: leave it out.")
         chosen["shape"] = list(options.shape)
     for name, text in options.environment.items():
+        if name in _SET or (kind == "sequence" and name == "start_levels"):
+            raise UserError(f"--environment cannot set {name}, which is settled otherwise: leave it out.")
         try:
             chosen[name] = json.loads(text)
         except ValueError:
@@ -194,6 +203,8 @@ def prepare(options: Options) -> Run:
     minutes = options.minutes
     if minutes is None:
         minutes = 0.0 if options.steps else MINUTES
+    if kind == "sequence" and "rollout" in options.ppo:
+        raise UserError("--ppo rollout is for steps; a tile LM learns from whole levels, one a lane: leave it out.")
     ppo: PPOConfig = dataclasses.replace(defaults.ppo, minutes=minutes, steps=options.steps)
     ppo = override(ppo, options.ppo, "PPO")
     reward: RewardConfig = override(defaults.reward, options.reward, "reward")
@@ -210,9 +221,9 @@ def prepare(options: Options) -> Run:
             "another --name or --seed."
         )
     task = Task(environment, network, reward, corpus.train.levels, packed)
-    origin = {"generator": str(options.generator), "corpus": corpus.record()}
+    origin = {"generator": str(options.generator), "generator_digest": packed.digest, "corpus": corpus.record()}
     if options.resume and (folder / CHECKPOINT_FILE).exists():
-        _check_same(folder, environment, origin["corpus"])
+        _check_same(folder, environment, origin)
     trainer = make_trainer(
         options.engine, task, ppo, folder, seed=options.seed, device=options.device, cluster=options.cluster
     )
@@ -232,9 +243,15 @@ def prepare(options: Options) -> Run:
     return Run(trainer, folder, generator, corpus)
 
 
-def _check_same(folder: Path, environment: dict[str, Any], corpus: Any) -> None:
+def _check_same(folder: Path, environment: dict[str, Any], origin: dict[str, Any]) -> None:
     before = read_config(folder / CONFIG_FILE)
-    for what, ours in (("environment", environment), ("corpus", json.loads(json.dumps(corpus)))):
+    # Runs of before the digest was noted have none.
+    if before.get("generator_digest", origin["generator_digest"]) != origin["generator_digest"]:
+        raise UserError(
+            f"{folder} was begun with another generator than {origin['generator']} is now: give --resume with "
+            f"the one of then, {before.get('generator')} as it was, or another --name."
+        )
+    for what, ours in (("environment", environment), ("corpus", json.loads(json.dumps(origin["corpus"])))):
         if before.get(what) != ours:
             raise UserError(
                 f"{folder} was begun with the {what} {before.get(what)}, which is not {ours}: give --resume with the "

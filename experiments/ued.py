@@ -299,6 +299,9 @@ def make_run(options: Options) -> Run:
     for name, least in (("steps", 1), ("lanes", 2), ("max_steps", 1), ("judge_every", 1), ("judge_levels", 1)):
         if getattr(options, name) < least:
             raise UserError(f"--{name.replace('_', '-')} must be at least {least}; got {getattr(options, name)}.")
+    for method in ("plr", "paired"):
+        if getattr(options, method) and options.method != method:
+            raise UserError(f"--{method} is for --method {method}; got the method {options.method}: leave it out.")
     folder = make_folder(options.out / "ued" / (options.name or f"{problem.name}-{options.method}-seed{options.seed}"))
     begun = (folder / CHECKPOINT_FILE).exists() and not options.resume
     if begun and not options.overwrite:

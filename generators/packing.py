@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,11 @@ class PackedGenerator:
     """
 
     files: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """What tells generators apart: a hash of weights and configuration, 16 hexadecimal digits."""
+        return hashlib.sha256(self.files[WEIGHTS_FILE] + self.files[CONFIG_FILE]).hexdigest()[:16]
 
     @classmethod
     def read(cls, folder: Path | str) -> PackedGenerator:

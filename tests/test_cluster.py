@@ -251,6 +251,7 @@ def _command(pid):
         ({"cpus_per_node": 0}, ["true"], ["cpus_per_node", "0"]),
         ({"store_megabytes": 10}, ["true"], ["store_megabytes", "75", "10"]),
         ({"kill_after": -1.0}, ["true"], ["kill_after", "-1"]),
+        ({"add_after": float("nan")}, ["true"], ["add_after", "nan"]),
         ({"nodes": 1, "kill_after": 5.0}, ["true"], ["besides the head", "nodes=1"]),
     ],
 )

@@ -112,6 +112,9 @@ def test_runs_know_their_problem_and_constructed_levels_are_built(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"options": {"problem": "maze"}}))
     run(tmp_path, "--players", "solver:0.5", "solver", "--episodes", 2)
     assert json.loads((tmp_path / "difficulty.json").read_text())["problem"] == "maze"
+    # A generator that was trained further tells its problem by its environment.
+    (tmp_path / "config.json").write_text(json.dumps({"options": {}, "environment": {"problem": "maze"}}))
+    run(tmp_path, "--players", "random", "solver", "--levels", 2)
     out = tmp_path / "built"
     run("constructed", "--problem", "sokoban", "--levels", 3, "--out", out, "--players", "random", "solver")
     assert len(json.loads((out / "difficulty.json").read_text())["regret"]) == 3

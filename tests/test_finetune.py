@@ -6,18 +6,20 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from agents.designer import PolicyDesigner
 from envs import UserError
 from envs.records import read_metrics
 from experiments import evaluate as evaluation
 from experiments.evaluate import EVALUATION_SEED, evaluate, judge
-from experiments.finetune import Options, train
+from experiments.finetune import Options, prepare, train
 from experiments.playroom.builders import PolicyBuilder
 from experiments.playroom.library import find_designer
 from generators.corpus import CorpusOptions, load_corpus
 from generators.generator import FitOptions
 from generators.latents import latent_decoder
+from generators.packing import PackedGenerator
 from generators.suite import load_generator, make_generator
 from tests.designers import assert_names
 
@@ -44,7 +46,7 @@ def saved(tmp_path_factory, corpus):
 
 
 def options_of(folder, out, **changes):
-    small = {"lanes": "8", "batch": "4", "rollout": "4", "epochs": "1"}
+    small = {"lanes": "8", "batch": "4", "epochs": "1"}
     chosen = {"steps": 600, "samples": 12, "ppo": small, "name": "run", "out": out, **changes}
     return Options(generator=folder, **chosen)
 
@@ -149,6 +151,25 @@ def test_an_interrupted_run_goes_on(family, saved, tmp_path):
     assert_names(lambda: train(other), [folder, "environment", "--name"])
 
 
+def test_a_run_goes_on_from_its_own_generator_only(saved, tmp_path):
+    here = tmp_path / "generator"
+    PackedGenerator.read(saved["vae"]).write(here)
+    train(options_of(here, tmp_path))
+    other = load_generator(here)
+    with torch.no_grad():
+        next(other.network.parameters()).add_(1)
+    other.save_pretrained(here)
+    goes_on = options_of(here, tmp_path, steps=1200, resume=True)
+    assert_names(lambda: train(goes_on), [tmp_path / "finetune" / "run", "another generator", "--name"])
+
+
+@pytest.mark.parametrize("target", ["0", "4"])
+def test_a_fixed_price_is_the_one_that_is_asked_for_now(target, saved, tmp_path):
+    train(options_of(saved["tile_lm"], tmp_path, reward={"kl": "0.1", "kl_target": target}))
+    run = prepare(options_of(saved["tile_lm"], tmp_path, resume=True, reward={"kl": "0.2", "kl_target": target}))
+    assert (run.trainer.price.weight == 0.2) == (target == "0")
+
+
 def test_controls_and_frozen_tiles(saved, tmp_path):
     train(options_of(saved["tile_lm"], tmp_path, controls=("path-length",), frozen_share=0.2))
     train(options_of(saved["vae"], tmp_path, controls=("path-length",), frozen_share=0.2, name="latent"))
@@ -168,6 +189,11 @@ def test_controls_and_frozen_tiles(saved, tmp_path):
         ("tile_lm", {"reward": {"novelty": "lots"}}, ["novelty", "lots"]),
         ("vae", {"reward": {"kl": "0.1"}}, ["kl", "tile LM", "0.1"]),
         ("tile_lm", {"environment": {"colour": "red"}}, ["colour"]),
+        ("tile_lm", {"environment": {"order": "column"}}, ["--environment", "order"]),
+        ("tile_lm", {"environment": {"start_levels": "[]"}}, ["--environment", "start_levels"]),
+        ("vae", {"environment": {"num_envs": "3"}}, ["--environment", "num_envs"]),
+        ("vae", {"environment": {"render_mode": "human"}}, ["--environment", "render_mode"]),
+        ("tile_lm", {"ppo": {"rollout": "16"}}, ["rollout", "whole levels"]),
         ("tile_lm", {"corpus": ("folder", "nowhere")}, ["nowhere"]),
     ],
 )

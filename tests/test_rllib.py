@@ -444,6 +444,8 @@ def test_rllibs_own_runner_and_learner_can_train_the_module(tmp_path):
         ("rllib", Cluster(address=""), {}, ["address", "HOST:PORT"]),
         ("rllib", Cluster(num_env_runners=7), {}, ["7 runners", "6 lanes"]),
         ("rllib", Cluster(num_learners=2), {"batch": 3}, ["2 learners", "batch of 3"]),
+        ("rllib", Cluster(num_learners=2), {"lanes": 3, "rollout": 1}, ["2 learners", "batch of 3", "lanes"]),
+        ("rllib", Cluster(num_gpus_per_learner=1), {}, ["num_gpus_per_learner", "num_learners", "cuda:0"]),
         ("rllib", Cluster(num_env_runners=9999), {"lanes": 9999}, ["9999 environment runners", "processors"]),
         ("rllib", Cluster("auto", 999), {"lanes": 999}, ["999 environment runners", "processors", "free"]),
         ("rllib", Cluster(num_learners=1, num_gpus_per_learner=9), {}, ["GPUs", "9"]),

@@ -25,6 +25,7 @@ from agents.training import (
 )
 from envs.records import read_metrics
 from envs.vector_env import DesignVectorEnv
+from experiments.evaluate import EVALUATION_SEED
 from tests.designers import SMALL, assert_names, full_disk, options_of
 
 PPO_CONFIG = PPOConfig(steps=512, lanes=8, rollout=16, batch=32, epochs=2, checkpoint_seconds=0)
@@ -37,6 +38,17 @@ def trainer_of(
     folder.mkdir(exist_ok=True)
     task = Task(options, network, reward or RewardConfig())
     return SB3Trainer(task, dataclasses.replace(PPO_CONFIG, **ppo), folder, seed=seed)
+
+
+def test_what_goes_on_draws_anew_and_from_seeds_that_none_is_judged_on(tmp_path):
+    trainer = trainer_of(tmp_path, seed=3)
+    assert trainer.draws_seed() == 3
+    seeds = set()
+    for steps in (1, 2048, EVALUATION_SEED - 3):
+        trainer.progress.steps = steps
+        seeds.add(trainer.draws_seed())
+    assert len(seeds) == 3
+    assert all(2**31 <= seed < 2**32 for seed in seeds)
 
 
 def weights_of(trainer):

@@ -236,6 +236,11 @@ def test_a_run_goes_on_with_its_own_method_only(tmp_path):
         (["--problem", "mace"], "mace"),
         (["--lanes", "1"], "--lanes"),
         (["--plr", "replays", "1"], "replays"),
+        (["--method", "random", "--plr", "replay", "1"], "--plr"),
+        (["--method", "plr", "--paired", "passes", "2"], "--paired"),
+        (["--method", "paired", "--paired", "batch", "0"], "batch"),
+        (["--method", "paired", "--paired", "learning_rate", "nan"], "learning_rate"),
+        (["--method", "paired", "--paired", "gae_lambda", "2"], "gae_lambda"),
         (["--shape", "1", "1"], "at least"),
     ],
 )

@@ -7,6 +7,7 @@ for one rollout, the proposer is told what came of it, and the learner learns.
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -266,6 +267,21 @@ class AdversaryConfig:
     entropy: float = 0.01
     width: int = 128
 
+    def check(self) -> None:
+        """Raises UserError where a value cannot be used."""
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
+                raise UserError(f"{name} must be a finite number of at least 0; got {value}.")
+        # Advantages are normalised over a batch, which takes two samples.
+        for name, least in (("batch", 2), ("epochs", 1), ("width", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        if not self.passes or not self.learning_rate or not self.gae_lambda <= 1:
+            raise UserError(
+                "passes and learning_rate must be above 0, and gae_lambda at most 1; "
+                f"got {self.passes}, {self.learning_rate} and {self.gae_lambda}."
+            )
+
 
 class Adversary:
     """A designer that is paid for regret: the levels that it makes shall be easy for one player and hard for another.
@@ -286,6 +302,7 @@ class Adversary:
         self, problem: Problem, shape: tuple[int, ...], lanes: int, seed: int, config: AdversaryConfig | None = None
     ) -> None:
         self.config = config or AdversaryConfig()
+        self.config.check()
         self.problem, self.lanes, self.shape = problem, lanes, shape
         self.edits = max(int(self.config.passes * np.prod(shape)), 1)
         own: dict[str, Any] = {"crop": "level"} if self.config.representation in ("narrow", "turtle") else {}

@@ -124,7 +124,7 @@ class RLlibTrainer(Trainer):
         algorithm, steps = self.algorithm, self.progress.steps
         algorithm.lesson = Lesson(self.learning_rate(), (self.seed, steps))
         # Runners that begin now make new draws, not those of the training's beginning over again.
-        algorithm.seed = self.seed + steps
+        algorithm.seed = self.draws_seed()
         if self.policy.whole_levels:
             algorithm.settings = {"kl_weight": self.price.weight}
         began = time.monotonic()
