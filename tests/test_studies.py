@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from envs import UserError
-from search.picking import interval, pick
+from search.picking import confirmed, interval, pick
 from search.ranking import LEAST_TRIALS, proxy_ranks, rank_correlation, trusted_proxy
 from search.results import gather, summarise
 from search.retraining import retrain
@@ -273,6 +273,29 @@ def test_constraints_are_kept_and_what_breaks_them_beforehand_is_not_trained(tmp
     frozen = search.study.trials[refused[0].trial]
     assert frozen.constraints["parameters <= 300"] > 0
     assert_accounted(search, 30)
+
+
+def test_what_cannot_be_measured_keeps_no_constraint(tmp_path):
+    plan = make_plan(constraints=constraints("nats <= 2"))
+    with pytest.raises(UserError, match="nats could not be measured"):
+        make_search(tmp_path, plan=plan).run()
+
+
+def test_a_pick_must_hold_once_it_is_trained_anew():
+    def summary(joint, time):
+        runs = [{"figures": {"joint": value, "milliseconds": time}} for value in (joint - 0.01, joint, joint + 0.01)]
+        return summarise({"it": runs}, 500)["it"]
+
+    chosen, (bound,) = objectives("joint", "milliseconds"), constraints("milliseconds <= 5")
+    default = summary(0.5, 4.0)
+    assert confirmed(summary(0.7, 6.0), default, chosen)
+    assert confirmed(summary(0.5, 3.0), default, chosen)
+    assert not confirmed(summary(0.5, 4.5), default, chosen)
+    assert not confirmed(summary(0.3, 1.0), default, chosen)
+    assert not confirmed(summary(0.7, 6.0), default, chosen, (bound,))
+    # A quality that some seed does not have is not its mean over the others.
+    runs = [{"figures": {"joint": 0.9, "milliseconds": 1.0}}, {"figures": {"milliseconds": 1.0}}]
+    assert not confirmed(summarise({"it": runs}, 500)["it"], default, chosen)
 
 
 def test_a_default_that_breaks_a_constraint_is_trained_all_the_same(tmp_path):
@@ -732,6 +755,8 @@ def test_a_study_is_joined_with_the_same_plan_only(tmp_path):
         make_search(tmp_path, plan=make_plan(steps=260))
     with pytest.raises(UserError, match="objectives"):
         make_search(tmp_path, plan=make_plan(objectives=objectives("joint", "parameters")))
+    with pytest.raises(UserError, match=r"corpus_levels None, not 50"):
+        make_search(tmp_path, about={"corpus_levels": 50})
 
 
 @pytest.mark.parametrize("content", [b"nonsense\n", b'{"op_code": 0}\n', b"\xff\xfe\n{}\n"])
