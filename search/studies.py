@@ -325,12 +325,14 @@ class Search:
                 report(self.standing())
 
     def _goes_on(self) -> bool:
-        """Returns whether trials are still begun; trial 0 is, whatever the time."""
-        if self._exhausted:
-            return False
-        if not self._late():
+        """Returns whether trials are still begun.
+
+        Trial 0 is, whatever the time; and what stands in a lost one's place, whether or not there is more to suggest.
+        """
+        late = self._late()
+        if not late and not self._exhausted:
             return True
-        return any(record.origin == DEFAULT and record.state == "waiting" for record in self.records())
+        return any(record.state == "waiting" and (record.origin == DEFAULT or not late) for record in self.records())
 
     def _late(self) -> bool:
         return bool(self.limits.minutes) and self.seconds > 60 * self.limits.minutes
@@ -398,9 +400,12 @@ class Search:
             return trial
 
     def _twin(self, slot: _Slot) -> FrozenTrial | None:
-        """Returns a trial of the same settings that was told."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            if trial.user_attrs.get("settings") == slot.settings and trial.user_attrs.get("state") != "copy":
+        """Returns a trial of the same settings that was told, or is in training; of the latter suggestions alone."""
+        known = (TrialState.COMPLETE,) if slot.is_asked_for else (TrialState.COMPLETE, TrialState.RUNNING)
+        for trial in self.study.get_trials(deepcopy=False, states=known):
+            if trial.number == slot.trial.number or trial.user_attrs.get("state") == "copy":
+                continue
+            if trial.user_attrs.get("settings") == slot.settings:
                 return trial
         return None
 
@@ -562,12 +567,15 @@ class Search:
         self._note(slot.trial.number)
 
     def _tell_copy(self, slot: _Slot, twin: FrozenTrial) -> None:
-        """Tells of settings that were tried before what came of them, without training."""
+        """Tells of settings that were tried before what came of them, if that is known yet, without training."""
         for name, value in twin.constraints.items():
             slot.trial.set_constraint(name, value)
         slot.trial.set_user_attr("state", "copy")
         slot.trial.set_user_attr("copy_of", twin.user_attrs.get("number", twin.number))
-        self.study.tell(slot.trial, twin.values)
+        if twin.state == TrialState.COMPLETE:
+            self.study.tell(slot.trial, twin.values)
+        else:
+            self._put_aside(slot)
 
     def _values(self, figures: dict[str, float]) -> list[float]:
         """Returns what the sampler is told; for what is not known, the worst that was seen so far."""
