@@ -252,8 +252,8 @@ def _add_pick(document: Document, found: Searched) -> None:
     document.table(("measured in the search", "default", f"pick (trial {pick})"), rows)
     document.text(
         f"Each trial was judged on {result['plan']['samples']} levels; intervals are 95 % bootstrap intervals over "
-        "levels. A search picks what came out well, so that the pick's figures here are better than it is: those of "
-        "trainings from scratch, below, are not."
+        "levels (the rule takes Wilson's where levels are counted). A search picks what came out well, so that the "
+        "pick's figures here are better than it is: those of trainings from scratch, below, are not."
     )
 
 
@@ -283,9 +283,8 @@ def _add_retrained(document: Document, found: Searched, rival: Searched | None) 
     document.table(("trained anew", "seeds", *(name.replace("_", " ") for name in names)), rows)
     document.text(
         "Each was trained with the whole budget on seeds that the search did not use, and judged on "
-        f"{retrained['levels']} levels a "
-        "seed. The first interval is Student's 95 % interval over seeds; of shares the second, in square brackets, is "
-        "Wilson's of all levels together, which does not see how much seeds differ."
+        f"{retrained['levels']} levels a seed. The first interval is Student's 95 % interval over seeds; of counted "
+        "levels the second, in brackets, is Wilson's of all levels together, which does not see how much seeds differ."
     )
     if found.result.get("confirmed") is not None:
         verdict = "held" if found.result["confirmed"] else "did not hold, so that the default was picked"

@@ -38,6 +38,11 @@ class Objective:
     kinds: tuple[Kind, ...] = ("generator",)
     cost: bool = False
 
+    @property
+    def counts(self) -> bool:
+        """Whether it is a share of levels that count one by one; diversity is of how levels stand to each other."""
+        return not self.unit and self.name != "diversity"
+
     def loss(self, value: float) -> float:
         """Returns a number that is the less, the better the value."""
         return value if self.direction == "minimize" else -value

@@ -48,12 +48,12 @@ def interval(value: float, samples: int) -> Estimate:
 def estimate(record: TrialRecord, quality: Objective, samples: int) -> Estimate:
     """Returns the quality of a trial, the more the better, with its interval.
 
-    Of shares it is Wilson's, which does not vanish where all samples agree, as a bootstrap's does; of other figures
-    the one that was measured with them.
+    Of levels that are counted it is Wilson's, which does not vanish where all samples agree, as a bootstrap's does; of
+    other figures the one that was measured with them.
     """
     figures = record.figures
     value = figures[quality.name]
-    if not quality.unit:
+    if quality.counts:
         return interval(value, samples)
     ends = (figures.get(f"{quality.name}_{end}", value) for end in ("low", "high"))
     low, high = sorted(-quality.loss(end) for end in ends)

@@ -124,8 +124,8 @@ def summarise(retrained: dict[str, list[dict[str, Any]]], levels: int) -> dict[s
 
     Returns:
         By candidate and figure, where each seed has it: mean; low and high, of Student's t over two seeds or more; and
-        for shares levels_low and levels_high, of all levels together (Wilson 1927), which does not see how much seeds
-        differ.
+        for shares of counted levels levels_low and levels_high, of all levels together (Wilson 1927), which does not
+        see how much seeds differ.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for who, runs in retrained.items():
@@ -139,7 +139,7 @@ def summarise(retrained: dict[str, list[dict[str, Any]]], levels: int) -> dict[s
             if len(values) > 1:
                 half = _student(values)
                 found[who][name] |= {"low": mean - half, "high": mean + half}
-            if not OBJECTIVES[name].unit:
+            if OBJECTIVES[name].counts:
                 pooled = interval(mean, levels * len(values))
                 found[who][name] |= {"levels_low": pooled.low, "levels_high": pooled.high}
     return found

@@ -680,7 +680,8 @@ class Search:
             elif before != value:
                 raise UserError(
                     f"The study {self.study.study_name} in {hidden(self.url) or self.folder} was begun with other "
-                    f"options ({difference(before, value)}): give those, or another --name."
+                    f"options ({difference(before, value)}): give those, another --name, or --overwrite to begin "
+                    "anew."
                 )
 
     def _enqueue(self, wanted: Sequence[tuple[str, Settings]]) -> None:

@@ -293,6 +293,11 @@ def test_a_pick_must_hold_once_it_is_trained_anew():
     assert not confirmed(summary(0.5, 4.5), default, chosen)
     assert not confirmed(summary(0.3, 1.0), default, chosen)
     assert not confirmed(summary(0.7, 6.0), default, chosen, (bound,))
+    # Wilson's interval is of levels that count one by one.
+    shares = [{"figures": {"joint": 0.5, "diversity": 0.5}}] * 2
+    told = summarise({"it": shares}, 500)["it"]
+    assert "levels_low" in told["joint"]
+    assert "levels_low" not in told["diversity"]
     # A quality that some seed does not have is not its mean over the others.
     runs = [{"figures": {"joint": 0.9, "milliseconds": 1.0}}, {"figures": {"milliseconds": 1.0}}]
     assert not confirmed(summarise({"it": runs}, 500)["it"], default, chosen)
