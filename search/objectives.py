@@ -38,6 +38,11 @@ class Objective:
     kinds: tuple[Kind, ...] = ("generator",)
     cost: bool = False
 
+    @property
+    def counts(self) -> bool:
+        """Whether it is a share of levels that count one by one; diversity is of how levels stand to each other."""
+        return not self.unit and self.name != "diversity"
+
     def loss(self, value: float) -> float:
         """Returns a number that is the less, the better the value."""
         return value if self.direction == "minimize" else -value
@@ -85,6 +90,18 @@ _ALL = (
 
 #: Every objective by its name.
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ALL}
+
+
+def shown(name: str, value: float | None) -> str:
+    """Writes a figure for people, "" where it is not known."""
+    if value is None or not math.isfinite(value):
+        return ""
+    unit = OBJECTIVES[name].unit
+    if not unit:
+        return f"{100 * value:.1f} %"
+    if unit == "bytes":
+        return f"{value / 2**20:.1f} MiB"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def objectives_of(kind: Kind) -> dict[str, Objective]:
