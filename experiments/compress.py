@@ -58,6 +58,14 @@ _SCORED, _BATCH = 300, 256
 #: Settings of --fit that have an option of their own.
 _OWN_OPTIONS = ("minutes", "steps", "seed", "device")
 
+#: Ways that some options are for, and options that only generators have a use for, whatever the way.
+_FOR: dict[str, tuple[Way, ...]] = {
+    "share": ("pruned",),
+    **dict.fromkeys(("student", "preset", "smaller", "teacher_levels", "soft"), ("distilled",)),
+    **dict.fromkeys(("minutes", "steps", "fit"), ("pruned", "distilled")),
+}
+_FOR_GENERATORS = ("corpus", "corpus_levels", "minutes", "steps", "fit")
+
 
 @dataclass
 class Options:
@@ -115,6 +123,25 @@ class Options:
         for name in ("share", "smaller"):
             if not 0 < getattr(self, name) < 1:
                 raise UserError(f"--{name} must be above 0 and below 1; got {getattr(self, name)}.")
+
+    def check_used(self, ways: Sequence[Way], generator: bool) -> None:
+        """Raises UserError where an option was given that would do nothing.
+
+        Args:
+            ways: in which the model is made smaller.
+            generator: whether it is a generator.
+        """
+        needs = {name: f"is for --to {' or '.join(own)}" for name, own in _FOR.items() if not set(own) & set(ways)}
+        if not generator:
+            needs |= dict.fromkeys(_FOR_GENERATORS, "is for generators")
+        if not self.corpus:
+            needs["corpus_levels"] = "needs --corpus"
+        if self.student or self.preset:
+            needs["smaller"] = "is for models that neither --student nor --preset describes"
+        defaults = Options(self.source)
+        for name, need in needs.items():
+            if getattr(self, name) != getattr(defaults, name):
+                raise UserError(f"--{name.replace('_', '-')} {need}, and would do nothing here: leave it out.")
 
 
 @dataclass(frozen=True)
@@ -198,6 +225,7 @@ def compress(options: Options) -> None:
         return
     generator = check_generator(load_generator(source))
     ways = options.to or ("pruned", "int8", "distilled")
+    options.check_used(ways, generator=True)
     fit = _fit_options(options)
     student = _student(generator, options) if "distilled" in ways else None
     corpus = _corpus(generator, options)
@@ -318,6 +346,8 @@ def _begin(options: Options) -> Path:
     """
     name = options.name or options.source.resolve().name
     folder = options.out / "compress" / name
+    if options.source.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{options.source} lies in {folder}, where the run would be: give another --name.")
     if (folder / f"{_TABLE}.json").exists():
         if not options.overwrite:
             raise UserError(f"{folder} holds a run already: add --overwrite to begin anew, or give another --name.")
@@ -363,6 +393,7 @@ def _compress_designer(options: Options, place: Path) -> None:
     ways = options.to or ("pruned", "int8")
     if "distilled" in ways:
         raise UserError("Designers are pruned or quantised, not distilled: leave distilled out of --to.")
+    options.check_used(ways, generator=False)
     designer = PolicyDesigner.from_pretrained(place)
     makers: Mapping[str, Callable[[], PolicyDesigner]] = {
         "pruned": lambda: prune_designer(designer, options.share),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 import shutil
@@ -15,21 +16,23 @@ from envs import UserError, get_problem, get_representation
 from envs.records import read_config
 from experiments import pcgrl
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_json, write_record
+from experiments.search_report import NAME as REPORT
+from experiments.search_report import write_report
 from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import CorpusOptions
 from generators.generator import FitOptions
 from generators.kept_corpus import load_kept_corpus
 from generators.options import options_of
-from search.objectives import OBJECTIVES, Constraint, choose_objectives
+from search.objectives import Constraint, choose_objectives, shown
 from search.picking import confirmed, cost_of
 from search.presets import PRESET_FILE, Preset, check_preset_name, find_preset, register_preset
-from search.results import RESULT_FILE, gather, summarise
+from search.results import RESULT_FILE, gather, read_result, summarise
 from search.retraining import RETRAINED_FOLDER, retrain
 from search.rungs import Halving, Ladder
 from search.samplers import SamplerName
 from search.space import Settings, Space
 from search.storages import JOURNAL_FILE, forget, hidden
-from search.studies import TRIALS_FOLDER, Limits, Plan, Search, Standing
+from search.studies import TRIALS_FOLDER, Limits, Plan, Search, Standing, difference
 from search.subjects import CORPUS_FILE, DesignerSubject, GeneratorSubject, Subject
 from search.trials import DEFAULT
 from search.workers import Workers, begin_workers
@@ -43,6 +46,18 @@ DESIGNER_OBJECTIVES = ("success", "milliseconds")
 
 #: The training of a trial that is never stopped, in minutes of a processor.
 GENERATOR_MINUTES, DESIGNER_MINUTES = 2.0, 3.0
+
+
+#: Options that only searches for generators, or only those for designers, have a use for.
+_FOR_GENERATORS = ("corpus", "corpus_levels", "corpus_seed", "stride", "conditions", "fit", "sampling", "rung_levels")
+_FOR_DESIGNERS = ("change_share",)
+
+#: What trials depend on beside their plan: whoever resumes or joins a search must say the same.
+_AGREED: tuple[str, ...] = ("family", "designer", "problem", "device", "shape", "storage", *_FOR_DESIGNERS)
+_AGREED += tuple(name for name in _FOR_GENERATORS if name != "rung_levels")
+
+#: What the command's own options say of every training, so that neither --fit nor a space can.
+_OWN = {"fit": ("minutes", "steps", "seed", "device"), "ppo": ("minutes", "steps")}
 
 
 @dataclass
@@ -156,9 +171,18 @@ class Options:
         """Raises UserError where a value cannot be used."""
         if self.resume and self.overwrite:
             raise UserError("--resume goes on with a study and --overwrite begins anew: give one of them.")
+        theirs, why = (_FOR_GENERATORS, "is for generators") if self.designer else (_FOR_DESIGNERS, "is for designers")
+        needs = dict.fromkeys(theirs, why)
+        if self.halving == "none":
+            needs |= dict.fromkeys(("rungs", "reduction"), "needs --halving successive or hyperband")
+        if not self.ray_address:
+            needs |= dict.fromkeys(("send_sources", "gpus_per_worker"), "needs --ray-address")
+        for name, need in needs.items():
+            if getattr(self, name) != getattr(Options(), name):
+                raise UserError(f"--{_typed(name)} {need}, and would do nothing here: leave it out.")
         for name, least in (("retrain_seeds", 0), ("levels", 2)):
             if getattr(self, name) < least:
-                raise UserError(f"--{name.replace('_', '-')} must be at least {least}; got {getattr(self, name)}.")
+                raise UserError(f"--{_typed(name)} must be at least {least}; got {getattr(self, name)}.")
         if self.use:
             check_preset_name(self.use)
 
@@ -166,6 +190,11 @@ class Options:
     def subject_kind(self) -> Literal["family", "designer"]:
         """What a preset calls what is searched for."""
         return "designer" if self.designer else "family"
+
+
+def _typed(name: str) -> str:
+    """Returns an option's name as it is typed."""
+    return name.replace("_", "-")
 
 
 def make_subject(options: Options, folder: Path) -> Subject:
@@ -189,6 +218,9 @@ def make_subject(options: Options, folder: Path) -> Subject:
             )
         )
         return DesignerSubject(environment, device=options.device)
+    for name in options.fit:
+        if name in _OWN["fit"]:
+            raise UserError(f"--fit {name} has an option of its own: give --{name}.")
     fit: FitOptions = options_of(FitOptions, options.fit, "setting of --fit")
     # Nodes of a cluster load the corpus for themselves: they may have no disk in common.
     kept = None if options.ray_address else folder
@@ -255,6 +287,10 @@ def make_space(options: Options, subject: Subject, folder: Path) -> Space:
     """
     declared = subject.space()
     space = declared if options.space is None else Space.read(options.space, declared)
+    for part, own in _OWN.items():
+        for name in own:
+            if name in space.parts.get(part, {}):
+                raise UserError(f"{options.space} has {part} {name}, which --{name} says for all trials: take it out.")
     begun = folder / SPACE_FILE
     if options.resume and begun.exists():
         before = Space.read(begun, declared)
@@ -281,8 +317,13 @@ def wanted_settings(options: Options, space: Space) -> list[tuple[str, Settings]
         settings = {part: dict(preset.settings.get(part, {})) for part in space.parts}
         found.append((f"preset {name}", settings))
     if options.warm_start is not None:
-        result = read_config(options.warm_start / RESULT_FILE)
-        trials = {trial["number"]: trial["settings"] for trial in result.get("trials", ())}
+        result = read_result(options.warm_start)
+        before = read_config(options.warm_start / CONFIG_FILE).get("options")
+        before = before if isinstance(before, dict) else {}
+        what, other = options.designer or options.family, before.get("designer") or before.get("family")
+        if what != other:
+            raise UserError(f"The search in {options.warm_start} is for {other}, not {what}: leave --warm-start out.")
+        trials = {trial["number"]: trial["settings"] for trial in result["trials"]}
         found += [(f"trial {number} of {options.warm_start.name}", trials[number]) for number in result["front"]]
     for origin, settings in found:
         try:
@@ -290,6 +331,39 @@ def wanted_settings(options: Options, space: Space) -> list[tuple[str, Settings]
         except UserError as error:
             raise UserError(f"The {origin} cannot be tried: {error}") from error
     return found
+
+
+def agreed(options: Options) -> dict[str, Any]:
+    """Returns what trials depend on beside their plan, as plain data."""
+    plain: dict[str, Any] = json.loads(json.dumps({name: getattr(options, name) for name in _AGREED}))
+    return plain | {"storage": hidden(options.storage)}
+
+
+def check_same(options: Options, plan: Plan, folder: Path) -> None:
+    """Makes sure that a search goes on with the options that it began with.
+
+    Raises:
+        UserError: it would not, or the record of its beginning is missing or damaged.
+    """
+    record = read_config(folder / CONFIG_FILE)
+    before = record.get("options")
+    if not isinstance(before, dict) or not isinstance(record.get("plan"), dict):
+        raise UserError(
+            f"{folder / CONFIG_FILE} is no record of a search: give the --name of one, or leave --resume out."
+        )
+    for name in ("preset", "warm_start"):
+        given = json.loads(json.dumps(getattr(options, name), default=str))
+        if given and given != before.get(name):
+            raise UserError(
+                f"--{_typed(name)} is for the beginning of a search, which {folder} has behind it: leave it out."
+            )
+    own = agreed(options)
+    for old, new in (({name: before.get(name) for name in own}, own), (record["plan"], plan.record())):
+        if old != new:
+            raise UserError(
+                f"{folder} was begun with other options ({difference(old, new)}): give --resume with those, or another "
+                "--name."
+            )
 
 
 def prepare(options: Options) -> tuple[Subject, Plan, Space, Path]:
@@ -302,30 +376,35 @@ def prepare(options: Options) -> tuple[Subject, Plan, Space, Path]:
     get_problem(options.problem)
     what = options.designer or options.family
     folder = options.out / "nas" / (options.name or f"{options.problem}-{what}-{options.sampler}-seed{options.seed}")
-    begun = (folder / CONFIG_FILE).exists()
+    known = (folder / CONFIG_FILE).exists()
+    # A command that was refused before its first trial has begun nothing.
+    begun = known and (folder / TRIALS_FOLDER).exists()
     if begun and not options.resume and not options.overwrite:
         raise UserError(
             f"{folder} holds a study already: add --resume to go on with it, --overwrite to begin anew, or give "
             "another --name or --seed."
         )
-    if options.resume and not begun:
+    if options.resume and not known:
         raise UserError(f"{folder} holds no study to go on with: leave --resume out, or give another --name.")
     subject = make_subject(options, folder)
     plan = make_plan(options, subject)
+    if options.resume:
+        check_same(options, plan, folder)
     Limits(options.trials, options.search_minutes, options.retries).check()
     space = make_space(options, subject, folder)
     wanted_settings(options, space)
     make_folder(folder)
-    if begun and options.overwrite:
+    if known and options.overwrite:
         # Only now that every option is known to be usable.
         forget(options.storage, folder, folder.name)
         for place in (TRIALS_FOLDER, RETRAINED_FOLDER):
             shutil.rmtree(folder / place, ignore_errors=True)
-        for file in (RESULT_FILE, PRESET_FILE):
+        shutil.rmtree(folder / REPORT, ignore_errors=True)
+        for file in (RESULT_FILE, PRESET_FILE, f"{REPORT}.html", f"{REPORT}.md"):
             (folder / file).unlink(missing_ok=True)
     space.write(folder / SPACE_FILE)
-    shown = dataclasses.replace(options, storage=hidden(options.storage))
-    write_record(folder, shown, plan=plan.record(), subject=subject.title)
+    recorded = dataclasses.replace(options, storage=hidden(options.storage))
+    write_record(folder, recorded, plan=plan.record(), subject=subject.title)
     return subject, plan, space, folder
 
 
@@ -350,6 +429,7 @@ def search(options: Options) -> None:
             name=folder.name,
             url=options.storage,
             wanted=wanted_settings(options, space),
+            about=agreed(options) | {"space": hashlib.sha256((folder / SPACE_FILE).read_bytes()).hexdigest()[:12]},
         )
         try:
             run(made, plan)
@@ -360,11 +440,14 @@ def search(options: Options) -> None:
             raise
         result = gather(made.records(), plan, made.seconds)
         write_json(folder / RESULT_FILE, result)
+        if result["states"].get("running"):
+            print("Another process is still training trials: it will train the pick anew, and leave the results.")
+            return
         retrain_both(options, plan, workers, result, folder)
     finally:
         workers.close()
     write_json(folder / RESULT_FILE, result)
-    leave_results(options, plan, result, folder)
+    leave_results(options, plan, space, result, folder)
 
 
 def run(made: Search, plan: Plan) -> None:
@@ -407,22 +490,34 @@ def retrain_both(options: Options, plan: Plan, workers: Workers, result: dict[st
     result["retrained"] = {"levels": options.levels, "runs": retrained, "summary": summary}
     feasible = {trial["number"]: trial["feasible"] for trial in result["trials"]}
     if result["pick"] != result["default"] and feasible[result["default"]]:
-        holds = confirmed(summary["pick"], summary[DEFAULT], plan.objectives)
+        holds = confirmed(summary["pick"], summary[DEFAULT], plan.objectives, plan.constraints)
         result["confirmed"] = holds
         if not holds:
             result["reason"] += " Trained anew it did not hold, so that the default is picked."
             result["searched_pick"], result["pick"] = result["pick"], result["default"]
 
 
-def shown(name: str, value: float) -> str:
-    """Writes a figure for people."""
-    if not OBJECTIVES[name].unit:
-        return f"{100 * value:.1f} %"
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+def told_anew(name: str, told: dict[str, float]) -> str:
+    """Writes a figure of trainings from scratch, with the interval of all their levels or else over seeds, if any."""
+    for ends in (("levels_low", "levels_high"), ("low", "high")):
+        if ends[0] in told:
+            low, high = (shown(name, told[end]) for end in ends)
+            return f"{shown(name, told['mean'])} ({low} to {high})"
+    return shown(name, told["mean"])
 
 
-def leave_results(options: Options, plan: Plan, result: dict[str, Any], folder: Path) -> None:
-    """Writes the preset, and prints what was found and what to do next."""
+def found_settings(options: Options, space: Space, trial: dict[str, Any]) -> Settings:
+    """Returns the settings of a trial, and those that were given for all trials, without which it is another."""
+    given = {"fit": options.fit, "sampling": options.sampling}
+    settings: Settings = {}
+    for part, default in space.defaults.items():
+        all_of_them = {name: getattr(default, name) for name in given.get(part, ()) if name != "balance"}
+        settings[part] = all_of_them | trial["settings"].get(part, {})
+    return {part: values for part, values in settings.items() if values}
+
+
+def leave_results(options: Options, plan: Plan, space: Space, result: dict[str, Any], folder: Path) -> None:
+    """Writes the report and the preset, and prints what was found and what to do next."""
     names = list(dict.fromkeys([one.name for one in plan.objectives] + [cost_of(plan.objectives).name, "parameters"]))
     states = ", ".join(f"{number} {state}" for state, number in sorted(result["states"].items()))
     print(f"\n{len(result['trials'])} trials in {result['seconds'] / 60:.1f} minutes: {states}.")
@@ -432,36 +527,41 @@ def leave_results(options: Options, plan: Plan, result: dict[str, Any], folder: 
         figures = "  ".join(f"{name} {shown(name, known[number]['figures'][name])}" for name in names)
         print(f"  front  trial {number:<4} {figures}  {' '.join(marks)}")
     print(result["reason"])
-    for who, figures in result.get("retrained", {}).get("summary", {}).items():
-        quality = plan.objectives[0].name
-        told = figures[quality]
-        ends = ("levels_low", "levels_high") if "levels_low" in told else ("low", "high")
-        low, high = (shown(quality, told[end]) for end in ends)
-        cost = cost_of(plan.objectives).name
-        print(
-            f"  anew   {who:<8} {quality} {shown(quality, told['mean'])} ({low} to {high})  "
-            f"{cost} {shown(cost, figures[cost]['mean'])}"
-        )
+    retrained = result.get("retrained", {}).get("summary", {})
+    for who, figures in retrained.items():
+        told = [
+            f"{name} {told_anew(name, figures[name])}"
+            for name in (result["quality"], result["cost"])
+            if name in figures
+        ]
+        print(f"  anew   {who:<8} {'  '.join(told)}")
     if result["pick"] is None:
+        print(f"\nLook at    {write_report(folder)[-1]}   the report")
         return
     trial = known[result["pick"]]
+    who = DEFAULT if result["pick"] == result["default"] else "pick"
+    found = {name: trial["figures"][name] for name in names}
+    found |= {name: retrained[who][name]["mean"] for name in names if name in retrained.get(who, {})}
     preset = Preset(
         options.subject_kind,
         options.designer or options.family,
         options.problem,
-        trial["settings"],
-        {**{name: trial["figures"][name] for name in names}, "trial": trial["number"], "study": folder.name},
+        found_settings(options, space, trial),
+        # Those of a training from scratch, where there is one, do not flatter.
+        {**found, "trial": trial["number"], "study": folder.name},
     )
     preset.write(folder / PRESET_FILE)
     journal = hidden(options.storage) or folder / JOURNAL_FILE
     command = f"{'pcgrl' if options.designer else 'train_generator'} --problem {options.problem}"
+    if "balance" in options.fit:
+        command += f" --balance {options.fit['balance']}"
     print(f"""
+Look at    {write_report(folder)[-1]}   the report
 Use        {folder / PRESET_FILE}   the pick's settings
            {folder / TRIALS_FOLDER}   what was trained whole, ready to be loaded""")
     if options.use:
         print(f"           {register_preset(folder, options.use, options.out)}   the preset {options.use}")
-    print(f"""Next       python -m experiments.search_report {folder}
-           python -m experiments.{command} --preset {options.use or folder / PRESET_FILE}
+    print(f"""Next       python -m experiments.{command} --preset {options.use or folder / PRESET_FILE}
            optuna-dashboard {json.dumps(str(journal))}""")
 
 

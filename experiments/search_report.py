@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,16 @@ from generators.neural import NeuralGenerator
 from generators.suite import load_generator
 from search import pictures
 from search.diagrams import Box, draw_networks, network_box
-from search.objectives import OBJECTIVES
-from search.results import RESULT_FILE
+from search.objectives import OBJECTIVES, shown
+from search.results import read_result
 from search.studies import CANDIDATE_FOLDER, TRIALS_FOLDER
 from search.trials import DEFAULT
 
 #: The report's files are called so, and the folder of its pictures.
 NAME = "report"
+
+#: What the plans of two searches must share to stand beside each other: what is asked of a trial, and its budget.
+_ALIKE = ("objectives", "constraints", "minutes", "steps", "samples")
 
 #: How many settings are drawn as parallel coordinates.
 _PARALLEL = 8
@@ -133,45 +135,23 @@ def read_search(folder: Path) -> Searched:
     Raises:
         UserError: a file is missing or damaged.
     """
-    if not (folder / RESULT_FILE).exists():
-        raise UserError(f"{folder} holds no finished search: give the folder of a run of experiments.nas.")
-    config, result = read_config(folder / CONFIG_FILE), read_config(folder / RESULT_FILE)
-    needed = {
-        "plan",
-        "trials",
-        "states",
-        "front",
-        "pick",
-        "default",
-        "quality",
-        "cost",
-        "seconds",
-        "proxies",
-        "trusted",
-    }
-    missing = sorted(needed - result.keys())
-    if missing or not isinstance(config.get("options"), dict):
+    result, config = read_result(folder), read_config(folder / CONFIG_FILE)
+    if not isinstance(config.get("options"), dict):
         raise UserError(
-            f"{folder / (RESULT_FILE if missing else CONFIG_FILE)} is damaged: it does not say "
-            f"{', '.join(missing) or 'options'}; resume the search."
+            f"{folder / CONFIG_FILE} is damaged: it does not say options; the search with --resume mends it."
         )
     return Searched(folder, str(config.get("subject", "")), config["options"], result)
 
 
 def _check_alike(first: Searched, second: Searched) -> None:
-    for what, own, other in (
-        ("of", first.subject, second.subject),
-        ("for", first.result["plan"]["objectives"], second.result["plan"]["objectives"]),
-    ):
+    pairs = [("subject", first.subject, second.subject)]
+    pairs += [(name, first.result["plan"].get(name), second.result["plan"].get(name)) for name in _ALIKE]
+    for what, own, other in pairs:
         if own != other:
             raise UserError(
-                f"The search in {second.folder} is {what} {_listed(other)}, that in {first.folder} {what} "
-                f"{_listed(own)}: give two searches of the same."
+                f"The search in {second.folder} has the {what} {_plainly(other)}, that in {first.folder} "
+                f"{_plainly(own)}: give two searches of the same."
             )
-
-
-def _listed(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, dict) else str(value)
 
 
 def saved_box(folder: Path) -> Box:
@@ -215,25 +195,13 @@ def compose(found: Searched, rival: Searched | None = None) -> Document:
     return document
 
 
-def value_of(name: str, value: float | None) -> str:
-    """Writes a figure for people."""
-    if value is None or not math.isfinite(value):
-        return ""
-    objective = OBJECTIVES[name]
-    if not objective.unit:
-        return f"{100 * value:.1f} %"
-    if objective.unit == "bytes":
-        return f"{value / 2**20:.1f} MiB"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
 def _with_interval(figures: Mapping[str, float], name: str) -> str:
     """Writes a figure with the interval that it was measured with, if any."""
-    text = value_of(name, figures.get(name))
+    text = shown(name, figures.get(name))
     ends = [figures.get(f"{name}_{end}") for end in ("low", "high")]
     if not text or None in ends:
         return text
-    low, high = (value_of(name, end).removesuffix(" %") for end in ends)
+    low, high = (shown(name, end).removesuffix(" %") for end in ends)
     return f"{text} ({low}-{high})"
 
 
@@ -256,7 +224,8 @@ def _add_summary(document: Document, found: Searched) -> None:
 
 def _add_pick(document: Document, found: Searched) -> None:
     result, trials = found.result, found.trials
-    pick, default = result["pick"], result["default"]
+    # What was searched out is of interest where it gave way to the default, too.
+    pick, default = result.get("searched_pick", result["pick"]), result["default"]
     if pick is None or default is None:
         return
     document.heading("The pick beside the default")
@@ -299,17 +268,12 @@ def _word(value: Any) -> str:
 
 
 def _add_retrained(document: Document, found: Searched, rival: Searched | None) -> None:
-    searches = {"pick": found, "random search's pick": rival}
-    candidates: dict[str, Any] = {}
-    for title, one in searches.items():
-        retrained = None if one is None else one.result.get("retrained")
-        if one is None or not retrained:
-            continue
-        if not candidates:
-            candidates[DEFAULT] = _contender(retrained, DEFAULT)
-        candidates[title] = _contender(retrained, "pick")
-    if not candidates:
+    retrained = found.result.get("retrained")
+    if not retrained:
         return
+    candidates = {who: _contender(retrained, who) for who in (DEFAULT, "pick")}
+    if rival is not None and (beside := rival.result.get("retrained")):
+        candidates["random search's pick"] = _contender(beside, "pick")
     document.heading("Trained from scratch")
     names = [name for name in found.shown if name in candidates[DEFAULT]["summary"]]
     rows = []
@@ -317,9 +281,9 @@ def _add_retrained(document: Document, found: Searched, rival: Searched | None) 
         cells = [f"{_mean(told['summary'], name)}" for name in names]
         rows.append([who, str(len(told["runs"])), *cells])
     document.table(("trained anew", "seeds", *(name.replace("_", " ") for name in names)), rows)
-    levels = found.result["retrained"]["levels"]
     document.text(
-        f"Each was trained with the whole budget on seeds that the search did not use, and judged on {levels} levels a "
+        "Each was trained with the whole budget on seeds that the search did not use, and judged on "
+        f"{retrained['levels']} levels a "
         "seed. The first interval is Student's 95 % interval over seeds; of shares the second, in square brackets, is "
         "Wilson's of all levels together, which does not see how much seeds differ."
     )
@@ -341,13 +305,13 @@ def _mean(summary: Mapping[str, Mapping[str, float]], name: str) -> str:
     told = summary.get(name)
     if told is None:
         return ""
-    text = value_of(name, told["mean"])
+    text = shown(name, told["mean"])
     ends = [told.get("low"), told.get("high")]
-    if all(end is not None and math.isfinite(end) for end in ends) and ends[0] != ends[1]:
-        text += f" ({' to '.join(value_of(name, end).removesuffix(' %') for end in ends)})"
+    if None not in ends and ends[0] != ends[1]:
+        text += f" ({' to '.join(shown(name, end).removesuffix(' %') for end in ends)})"
     if "levels_low" in told:
         ends = [told["levels_low"], told["levels_high"]]
-        text += f" [{' to '.join(value_of(name, end).removesuffix(' %') for end in ends)}]"
+        text += f" [{' to '.join(shown(name, end).removesuffix(' %') for end in ends)}]"
     return text
 
 
@@ -506,7 +470,7 @@ def _plainly(value: Any) -> str:
     """Writes an option's value as it would be typed."""
     if isinstance(value, dict):
         return " ".join(f"{key} {entry}" for key, entry in value.items())
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return " ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,18 @@ _ALL = (
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ALL}
 
 
+def shown(name: str, value: float | None) -> str:
+    """Writes a figure for people, "" where it is not known."""
+    if value is None or not math.isfinite(value):
+        return ""
+    unit = OBJECTIVES[name].unit
+    if not unit:
+        return f"{100 * value:.1f} %"
+    if unit == "bytes":
+        return f"{value / 2**20:.1f} MiB"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def objectives_of(kind: Kind) -> dict[str, Objective]:
     """Returns the objectives that are known of generators, or of designers, by name."""
     return {name: objective for name, objective in OBJECTIVES.items() if kind in objective.kinds}

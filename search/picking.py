@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from envs.evaluation import Estimate
-from search.objectives import OBJECTIVES, Objective
+from search.objectives import OBJECTIVES, Constraint, Objective
 from search.rungs import domination_ranks
 from search.trials import DEFAULT, TrialRecord, losses
 
@@ -121,7 +122,10 @@ def pick(records: Sequence[TrialRecord], objectives: Sequence[Objective], sample
 
 
 def confirmed(
-    pick: dict[str, dict[str, float]], default: dict[str, dict[str, float]], objectives: Sequence[Objective]
+    pick: dict[str, dict[str, float]],
+    default: dict[str, dict[str, float]],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
 ) -> bool:
     """Returns whether a pick stands `RULE` against the default once both were trained anew.
 
@@ -129,12 +133,21 @@ def confirmed(
         pick: its figures as `search.results.summarise` returns them.
         default: the default's.
         objectives: what was searched for.
+        constraints: what must be kept, by the means over seeds.
     """
     quality, cost = objectives[0], cost_of(objectives)
+    means = {name: told["mean"] for name, told in pick.items()}
+    if quality.name not in pick or any(one.excess(means) > 0 for one in constraints):
+        return False
+    if quality.name not in default:
+        return True
 
     def ends(figures: dict[str, dict[str, float]]) -> tuple[float, float]:
         told = figures[quality.name]
-        low, high = sorted(-quality.loss(told.get(f"levels_{end}", told[end])) for end in ("low", "high"))
+        # Of one seed alone nothing tells how far it may be off.
+        widest = {"low": -math.inf, "high": math.inf}
+        found = (told.get(f"levels_{end}", told.get(end, widest[end])) for end in widest)
+        low, high = sorted(-quality.loss(end) for end in found)
         return low, high
 
     (low, high), (own_low, own_high) = ends(pick), ends(default)

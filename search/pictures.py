@@ -319,7 +319,7 @@ def draw_retrained(candidates: Mapping[str, Mapping[str, Any]], names: Sequence[
             if not values or told is None:
                 continue
             colour = colours.get(who, RANDOM)
-            if math.isfinite(told["low"]) and math.isfinite(told["high"]):
+            if "low" in told:
                 axis.plot([told["low"], told["high"]], [place, place], color=colour, linewidth=2)
             axis.scatter(values, [place + 0.22] * len(values), s=16, color=colour, alpha=0.5)
             axis.scatter([told["mean"]], [place], s=46, color=colour, zorder=3)

@@ -20,7 +20,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -211,6 +211,7 @@ class Search:
         url: of the database that keeps it; "" keeps it in a journal in the folder.
         wanted: what is tried first besides the default: where it comes from, and its settings.
         default: the settings of trial 0; by default the space's.
+        about: what else trials depend on, plain data; whoever resumes or joins must say the same.
 
     Raises:
         UserError: the storage cannot be used, or the study was begun with another plan or space.
@@ -228,6 +229,7 @@ class Search:
         url: str = "",
         wanted: Sequence[tuple[str, Settings]] = (),
         default: Settings | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         plan.check()
         limits.check()
@@ -248,7 +250,7 @@ class Search:
                 sampler=make_sampler(plan.sampler, limits.trials, plan.seed),
                 load_if_exists=True,
             )
-            self._agree()
+            self._agree({"plan": plan.record(), "subject": space.subject, "about": dict(about or {})})
             if not self.study.get_trials(deepcopy=False):
                 self._enqueue([(DEFAULT, default or space.default()), *wanted])
             self._mend()
@@ -323,12 +325,14 @@ class Search:
                 report(self.standing())
 
     def _goes_on(self) -> bool:
-        """Returns whether trials are still begun; trial 0 is, whatever the time."""
-        if self._exhausted:
-            return False
-        if not self._late():
+        """Returns whether trials are still begun.
+
+        Trial 0 is, whatever the time; and what stands in a lost one's place, whether or not there is more to suggest.
+        """
+        late = self._late()
+        if not late and not self._exhausted:
             return True
-        return any(record.origin == DEFAULT and record.state == "waiting" for record in self.records())
+        return any(record.state == "waiting" and (record.origin == DEFAULT or not late) for record in self.records())
 
     def _late(self) -> bool:
         return bool(self.limits.minutes) and self.seconds > 60 * self.limits.minutes
@@ -396,9 +400,12 @@ class Search:
             return trial
 
     def _twin(self, slot: _Slot) -> FrozenTrial | None:
-        """Returns a trial of the same settings that was told."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            if trial.user_attrs.get("settings") == slot.settings and trial.user_attrs.get("state") != "copy":
+        """Returns a trial of the same settings that was told, or is in training; of the latter suggestions alone."""
+        known = (TrialState.COMPLETE,) if slot.is_asked_for else (TrialState.COMPLETE, TrialState.RUNNING)
+        for trial in self.study.get_trials(deepcopy=False, states=known):
+            if trial.number == slot.trial.number or trial.user_attrs.get("state") == "copy":
+                continue
+            if trial.user_attrs.get("settings") == slot.settings:
                 return trial
         return None
 
@@ -483,7 +490,8 @@ class Search:
             content = save({name: np.ascontiguousarray(array) for name, array in answer.weights.items()})
             write_atomically(self._folder(slot.number) / WEIGHTS_FILE, content)
         known = slot.known["costs"] | finite(answer.figures)
-        missing = [one.name for one in self.plan.objectives if one.name not in known]
+        asked = [one.name for one in self.plan.objectives] + [one.figure for one in self.plan.constraints]
+        missing = [name for name in asked if name not in known]
         if missing:
             self._fail(slot, Answer(error=f"{missing[0]} could not be measured", fault="candidate"))
             return None
@@ -559,12 +567,15 @@ class Search:
         self._note(slot.trial.number)
 
     def _tell_copy(self, slot: _Slot, twin: FrozenTrial) -> None:
-        """Tells of settings that were tried before what came of them, without training."""
+        """Tells of settings that were tried before what came of them, if that is known yet, without training."""
         for name, value in twin.constraints.items():
             slot.trial.set_constraint(name, value)
         slot.trial.set_user_attr("state", "copy")
         slot.trial.set_user_attr("copy_of", twin.user_attrs.get("number", twin.number))
-        self.study.tell(slot.trial, twin.values)
+        if twin.state == TrialState.COMPLETE:
+            self.study.tell(slot.trial, twin.values)
+        else:
+            self._put_aside(slot)
 
     def _values(self, figures: dict[str, float]) -> list[float]:
         """Returns what the sampler is told; for what is not known, the worst that was seen so far."""
@@ -660,9 +671,8 @@ class Search:
 
     # Keeping.
 
-    def _agree(self) -> None:
-        """Makes sure that a study that was there before was begun with the same plan and space."""
-        own = {"plan": self.plan.record(), "subject": self.space.subject}
+    def _agree(self, own: Mapping[str, Any]) -> None:
+        """Makes sure that a study that was there before was begun with the same of everything."""
         for name, value in own.items():
             before = self.study.user_attrs.get(name)
             if before is None and not self.study.get_trials(deepcopy=False):
@@ -670,7 +680,7 @@ class Search:
             elif before != value:
                 raise UserError(
                     f"The study {self.study.study_name} in {hidden(self.url) or self.folder} was begun with other "
-                    f"options ({_difference(before, value)}): give those, or another --name."
+                    f"options ({difference(before, value)}): give those, or another --name."
                 )
 
     def _enqueue(self, wanted: Sequence[tuple[str, Settings]]) -> None:
@@ -724,12 +734,12 @@ class Search:
             self.study.set_user_attr("seconds", self.seconds)
 
 
-def _difference(before: Any, now: Any) -> str:
-    """Says in what two plans differ first."""
+def difference(before: Any, now: Any) -> str:
+    """Says in what the records of two searches, plain data, differ first."""
     if isinstance(before, dict) and isinstance(now, dict):
         for name in {**before, **now}:
             if before.get(name) != now.get(name):
-                return f"{name} {_difference(before.get(name), now.get(name))}"
+                return f"{name} {difference(before.get(name), now.get(name))}"
     return f"{before}, not {now}"
 
 

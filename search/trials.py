@@ -32,7 +32,6 @@ _STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
     TrialState.RUNNING: "running",
     TrialState.FAIL: "lost",
-    TrialState.PRUNED: "screened",
 }
 
 
@@ -79,7 +78,8 @@ class TrialRecord:
         """Reads a trial's attributes."""
         known = trial.user_attrs
         names = ("origin", "settings", "costs", "proxies", "rungs", "excess", "bracket", "attempts", "inherited")
-        state = _STATES.get(trial.state) or known.get("state", "finished")
+        untold: State = "screened" if trial.state == TrialState.PRUNED else "finished"
+        state = _STATES.get(trial.state) or known.get("state", untold)
         return cls(
             known.get("number", trial.number),
             trial.number,

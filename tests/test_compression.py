@@ -423,6 +423,11 @@ def test_what_the_command_leaves(source, tmp_path):
         (["--preset", "nothing"], "no preset 'nothing'"),
         (["--fit", "steps", "3"], "--steps"),
         (["--samples", "0"], "at least 1"),
+        (["--to", "int8", "--share", "0.2"], "--to pruned"),
+        (["--to", "int8", "--steps", "3"], "--to pruned or distilled"),
+        (["--to", "pruned", "--soft", "0.2"], "--to distilled"),
+        (["--corpus-levels", "9"], "--corpus"),
+        (["--student", "width", "8", "--smaller", "0.2"], "--smaller"),
     ],
 )
 def test_what_the_command_refuses(source, tmp_path, arguments, word):
@@ -442,6 +447,16 @@ def test_the_command_on_a_designer(designer, tmp_path):
     assert [row["designer"] for row in rows] == ["original", "pruned", "int8"]
     assert rows[1]["size"] < rows[0]["size"]
     assert rows[2]["size"] < 0.3 * rows[0]["size"]
-    code, _, err = call(tmp_path / "run", "--out", tmp_path, "--to", "distilled")
+    for words, said in (
+        (["--to", "distilled"], "not distilled"),
+        (["--corpus", "constructed"], "--corpus is for generators"),
+        (["--to", "pruned", "--steps", "9"], "--steps is for generators"),
+    ):
+        code, _, err = call(tmp_path / "run", "--out", tmp_path, *words)
+        assert code == 2
+        assert said in err
+    within = tmp_path / "compress" / "run"
+    code, _, err = call(within / "pruned", "--out", tmp_path, "--name", "run", "--to", "int8", "--overwrite")
     assert code == 2
-    assert "not distilled" in err
+    assert "another --name" in err
+    assert (within / "pruned" / "designer" / "config.json").exists()

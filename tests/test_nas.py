@@ -17,11 +17,13 @@ from generators.generator import FitOptions
 from generators.options import options_of
 from generators.suite import get_family, load_generator
 from search.presets import Preset, find_preset
+from search.workers import begin_workers
+from tests.searching import HereWorkers
 
 torch.set_num_threads(1)
 
-BRIEF = ["--family", "vae", "--problem", "zelda", "--corpus-levels", "60", "--shape", "5", "6", "--steps", "39"]
-BRIEF += ["--samples", "20", "--levels", "20", "--retrain-seeds", "2", "--proxies", "off"]
+BRIEF = ["--family", "vae", "--problem", "zelda", "--corpus-levels", "60", "--shape", "5", "6", "--steps", "26"]
+BRIEF += ["--samples", "20", "--levels", "20", "--retrain-seeds", "2", "--proxies", "off", "--fit", "patience", "77"]
 
 #: Small enough for seconds.
 SPACE = """
@@ -40,11 +42,16 @@ def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("TILEWRIGHT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def call(*arguments):
-    """Runs the experiment here; returns its exit code, what it printed, and what it printed on standard error."""
+def call(*arguments, processes=False):
+    """Runs the experiment; returns its exit code, what it printed, and what it printed on standard error.
+
+    Trials are trained in this process, unless processes of their own are asked for, which take long to begin.
+    """
     out, err = io.StringIO(), io.StringIO()
     code = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        workers = begin_workers if processes else lambda subject, number, *_: HereWorkers(subject, number)
+        patch.setattr(nas, "begin_workers", workers)
         try:
             main(nas.Options, nas.search, [str(argument) for argument in arguments])
         except SystemExit as left:
@@ -80,10 +87,11 @@ def test_what_a_search_leaves(finished):
     folder, text = finished
     names = {path.name for path in folder.iterdir()}
     assert {"config.json", "space.yaml", "journal.log", "trials", "retrained", "result.json", "preset.yaml"} <= names
+    assert "Trained from scratch" in (folder / "report.html").read_text()
     result = json.loads((folder / "result.json").read_text())
     assert len({trial["number"] for trial in result["trials"]}) == 5
     assert result["trials"][0]["origin"] == "default"
-    assert result["plan"]["steps"] == 39
+    assert result["plan"]["steps"] == 26
     assert result["trials"][0]["rungs"][0]["figures"]["joint_high"] >= 0
     for trial in result["trials"]:
         assert trial["settings"]["fit"]["batch"] == 8
@@ -106,7 +114,11 @@ def test_the_pick_is_a_preset(finished):
     preset = find_preset("mine", folder.parent.parent)
     preset.check_subject("family", "vae")
     result = json.loads((folder / "result.json").read_text())
-    assert preset.settings == {trial["number"]: trial["settings"] for trial in result["trials"]}[result["pick"]]
+    settings = {trial["number"]: trial["settings"] for trial in result["trials"]}[result["pick"]]
+    # What was given for all trials is a part of what was found, or trainings with the preset would be others.
+    assert preset.settings == {**settings, "fit": {**settings["fit"], "patience": 77}}
+    who = "default" if result["pick"] == result["default"] else "pick"
+    assert preset.found["joint"] == result["retrained"]["summary"][who]["joint"]["mean"]
     assert preset.found["trial"] == result["pick"]
     preset.words("model", get_family("vae").Config)
     options_of(FitOptions, preset.settings["fit"], "setting")
@@ -119,9 +131,19 @@ def test_a_finished_search_goes_on_with_more_trials_and_trains_nothing_twice(fin
     before = json.loads((folder / "result.json").read_text())
     stamps = {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/trial.json")}
     refused(call(*BRIEF, "--out", out, "--name", "first"), "--resume", "--overwrite")
-    other = [word if word != "39" else "52" for word in BRIEF]
-    refused(call(*other, "--out", out, "--name", "first", "--resume"), "steps 39, not 52")
-    code, _, err = call(*BRIEF, "--out", out, "--name", "first", "--resume", "--trials", "6", "--retrain-seeds", "0")
+    config = (folder / "config.json").read_bytes()
+    for word, other, words in (
+        ("26", "52", ["steps 26, not 52"]),
+        ("60", "50", ["corpus_levels 60, not 50"]),
+        ("77", "78", ["patience 77, not 78"]),
+        ("20", "30", ["samples 20, not 30"]),
+    ):
+        changed = [one if one != word else other for one in BRIEF]
+        refused(call(*changed, "--out", out, "--name", "first", "--resume"), *words)
+    refused(call(*BRIEF, "--out", out, "--name", "first", "--resume", "--preset", "mine"), "--preset", "beginning")
+    assert (folder / "config.json").read_bytes() == config
+    words = ["--out", out, "--name", "first", "--resume", "--trials", "6", "--retrain-seeds", "0"]
+    code, _, err = call(*BRIEF, *words, processes=True)
     assert code == 0, err
     after = json.loads((folder / "result.json").read_text())
     assert len(after["trials"]) == 6
@@ -179,7 +201,13 @@ def test_a_designers_network_is_searched_for(tmp_path):
         (["--retries", "-1"], ["--retries"]),
         (["--levels", "0"], ["--levels"]),
         (["--workers", "0"], ["--workers", "1"]),
-        (["--gpus-per-worker", "1"], ["--ray-address"]),
+        (["--gpus-per-worker", "1"], ["--gpus-per-worker", "--ray-address"]),
+        (["--no-send-sources"], ["send-sources", "--ray-address"]),
+        (["--halving", "none", "--rungs", "4"], ["--rungs", "--halving"]),
+        (["--change-share", "0.4"], ["--change-share", "designers"]),
+        (["--designer", "turtle", "--conditions", "path-length"], ["--conditions", "generators"]),
+        (["--designer", "turtle", "--rung-levels", "0.3", "0.6", "1"], ["--rung-levels", "generators"]),
+        (["--fit", "steps", "9"], ["steps", "--steps"]),
         (["--space", "/nonexistent.yaml"], ["/nonexistent.yaml"]),
         (["--preset", "nothing"], ["nothing", "--use"]),
         (["--warm-start", "/nonexistent"], ["/nonexistent"]),
@@ -194,5 +222,24 @@ def test_a_designers_network_is_searched_for(tmp_path):
     ],
 )
 def test_slips_are_named(tmp_path, arguments, words):
-    refused(call(*BRIEF, "--out", tmp_path, *arguments), *words)
+    begun = [] if "--designer" in arguments else BRIEF
+    for _ in range(2):
+        # The same again: a command that was refused has begun nothing that a second one would have to go on with.
+        refused(call(*begun, "--out", tmp_path, *arguments, processes=True), *words)
     assert not list(tmp_path.rglob("trial.json"))
+
+
+def test_searches_that_another_cannot_begin_from(tmp_path, finished):
+    folder, _ = finished
+    words = ["--out", tmp_path, "--corpus-levels", "60", "--warm-start"]
+    refused(call("--family", "pixelcnn", *words, folder), "vae", "pixelcnn")
+    (tmp_path / "damaged").mkdir()
+    result = json.loads((folder / "result.json").read_text())
+    for change in ({"trials": 3}, {"front": [99]}, {"trials": [{"number": 0}]}):
+        (tmp_path / "damaged" / "result.json").write_text(json.dumps({**result, **change}))
+        refused(call(*words, tmp_path / "damaged"), "result.json is damaged", next(iter(change)).rstrip("s"))
+
+
+def test_a_space_cannot_say_what_options_say(tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE + "  steps: {type: whole, low: 0, high: 9}\n")
+    refused(call(*BRIEF, "--out", tmp_path, "--space", tmp_path / "space.yaml"), "fit steps", "--steps")

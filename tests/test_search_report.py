@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -220,6 +221,11 @@ def test_what_is_refused(searched, tmp_path):
     (other / "config.json").write_text(json.dumps({"options": {}, "subject": "vae for sokoban"}))
     with pytest.raises(UserError, match="two searches of the same"):
         search_report.write_report(searched[0], other)
+    # Another budget is no fair comparison.
+    longer = tmp_path / "longer"
+    leave(longer, make_records(3, 0), seeds=0, plan=replace(PLAN, minutes=4.0))
+    with pytest.raises(UserError, match=r"the minutes 4\.0, that .* 2\.0"):
+        search_report.write_report(searched[0], longer)
 
 
 def test_importances_find_what_matters(searched):

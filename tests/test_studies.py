@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from envs import UserError
-from search.picking import interval, pick
+from search.picking import confirmed, interval, pick
 from search.ranking import LEAST_TRIALS, proxy_ranks, rank_correlation, trusted_proxy
 from search.results import gather, summarise
 from search.retraining import retrain
@@ -275,6 +275,29 @@ def test_constraints_are_kept_and_what_breaks_them_beforehand_is_not_trained(tmp
     assert_accounted(search, 30)
 
 
+def test_what_cannot_be_measured_keeps_no_constraint(tmp_path):
+    plan = make_plan(constraints=constraints("nats <= 2"))
+    with pytest.raises(UserError, match="nats could not be measured"):
+        make_search(tmp_path, plan=plan).run()
+
+
+def test_a_pick_must_hold_once_it_is_trained_anew():
+    def summary(joint, time):
+        runs = [{"figures": {"joint": value, "milliseconds": time}} for value in (joint - 0.01, joint, joint + 0.01)]
+        return summarise({"it": runs}, 500)["it"]
+
+    chosen, (bound,) = objectives("joint", "milliseconds"), constraints("milliseconds <= 5")
+    default = summary(0.5, 4.0)
+    assert confirmed(summary(0.7, 6.0), default, chosen)
+    assert confirmed(summary(0.5, 3.0), default, chosen)
+    assert not confirmed(summary(0.5, 4.5), default, chosen)
+    assert not confirmed(summary(0.3, 1.0), default, chosen)
+    assert not confirmed(summary(0.7, 6.0), default, chosen, (bound,))
+    # A quality that some seed does not have is not its mean over the others.
+    runs = [{"figures": {"joint": 0.9, "milliseconds": 1.0}}, {"figures": {"milliseconds": 1.0}}]
+    assert not confirmed(summarise({"it": runs}, 500)["it"], default, chosen)
+
+
 def test_a_default_that_breaks_a_constraint_is_trained_all_the_same(tmp_path):
     plan = make_plan(constraints=constraints("parameters <= 100"), sampler="random")
     search = make_search(tmp_path, trials=20, plan=plan)
@@ -330,14 +353,15 @@ def test_other_architectures_can_be_tried_first(tmp_path):
         make_search(tmp_path / "other", wanted=[("preset", {"model": {"width": 1000}})])
 
 
-def test_settings_that_were_tried_are_told_at_once(tmp_path):
+@pytest.mark.parametrize("number", [1, 2])
+def test_settings_that_were_tried_are_told_at_once(tmp_path, number):
     # So few that all are tried soon.
     subject = FakeSubject()
     space = subject.space()
     kinds = space.parts["model"]["kind"]
     narrow = replace(space, parts={"model": {"kind": kinds}})
     (tmp_path / "few").mkdir()
-    workers = HereWorkers(subject)
+    workers = HereWorkers(subject, number)
     search = Search(narrow, make_plan(), Limits(30, 0.0), workers, tmp_path / "few")
     search.run()
     assert states(search)["copy"] > 5
@@ -345,9 +369,31 @@ def test_settings_that_were_tried_are_told_at_once(tmp_path):
     trained = [order.settings["model"]["kind"] for order in workers.orders if isinstance(order, Look)]
     assert sorted(trained) == ["gated", "plain"]
     by_settings = {}
-    for trial in search.study.trials:
+    for trial in search.study.get_trials(states=(TrialState.COMPLETE,)):
         by_settings.setdefault(json.dumps(trial.user_attrs["settings"]), set()).add(tuple(trial.values))
     assert all(len(values) == 1 for values in by_settings.values())
+
+
+def test_what_was_lost_is_tried_again_where_nothing_else_is_left(tmp_path):
+    subject = FakeSubject()
+    space = subject.space()
+    narrow = replace(space, parts={"model": {"kind": space.parts["model"]["kind"]}})
+    workers = HereWorkers(subject, 2)
+    search = Search(narrow, make_plan(), Limits(30, 0.0), workers, tmp_path)
+    heard, dead = workers.answers, []
+
+    def answers(seconds):
+        # Whoever comes to train the second trial, once all others were suggested, dies once.
+        if search._exhausted and not dead:
+            dead.append(workers.waiting.popitem())
+            return [(dead[0][0], None, "its process was ended by SIGKILL")]
+        return heard(seconds)
+
+    workers.answers = answers
+    search.run()
+    assert dead
+    assert_accounted(search, 2)
+    assert {record.state for record in counted(search.records())} == {"finished"}
 
 
 def test_time_ends_a_search_but_not_the_default(tmp_path):
@@ -595,36 +641,15 @@ def test_a_system_that_fails_leaves_its_trial_in_line(tmp_path, monkeypatch):
     assert max(record.attempts for record in resumed.records()) == 0
 
 
-DRIVER = """
-import sys, time
-from pathlib import Path
-from search.workers import Bench, Look, ProcessWorkers
-from tests.searching import FakeSubject, make_search
-from search.studies import Limits
-
-if __name__ == "__main__":
-    folder, url, trials, seconds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-    subject = FakeSubject(seconds=seconds, log=str(folder / f"log{sys.argv[5]}"))
-    folder.mkdir(exist_ok=True)
-    workers = ProcessWorkers(Bench(subject), 1)
-    workers.give(0, Look(0, subject.default(), 0))
-    workers.answers(60)
-    (folder / f"ready{sys.argv[5]}").touch()
-    while len(list(folder.glob("ready*"))) < int(sys.argv[6]):
-        time.sleep(0.01)
-    try:
-        make_search(folder, subject, workers, url=url, limits=Limits(trials, 0.0)).run()
-    finally:
-        workers.close()
-"""
+# Forked, as they have nothing to import then.
+FORK = multiprocessing.get_context("fork")
 
 
-def driver(tmp_path, folder, url="", trials=6, seconds=0.0, name="", beside=1):
-    script = tmp_path / "driver.py"
-    script.write_text(DRIVER)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, str(script), str(folder), url, str(trials), str(seconds), name, str(beside)]
-    return subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+def drive(folder, url, name, barrier):
+    subject = FakeSubject(seconds=0.05, log=str(folder / f"log{name}"))
+    barrier.wait()
+    make_search(folder, subject, url=url, limits=Limits(6, 0.0)).run()
+    os._exit(0)
 
 
 @pytest.mark.parametrize("kept", ["journal", "sqlite"])
@@ -632,10 +657,13 @@ def test_two_that_create_a_study_at_once_share_it(tmp_path, kept):
     folder = tmp_path / "study"
     folder.mkdir()
     url = f"sqlite:///{tmp_path / 'study.db'}" if kept == "sqlite" else ""
-    both = [driver(tmp_path, folder, url, seconds=0.05, name=str(i), beside=2) for i in range(2)]
+    barrier = FORK.Barrier(2)
+    both = [FORK.Process(target=drive, args=(folder, url, name, barrier)) for name in range(2)]
     for process in both:
-        _, told = process.communicate(timeout=120)
-        assert process.returncode == 0, told
+        process.start()
+    for process in both:
+        process.join(60)
+    assert [process.exitcode for process in both] == [0, 0]
     search = make_search(folder, url=url, limits=Limits(6, 0.0))
     assert_accounted(search, 6)
     assert [record.origin for record in search.records()].count("default") == 1
@@ -651,13 +679,12 @@ def create(url, folder, barrier):
 
 
 def test_many_that_create_a_fresh_sqlite_at_once(tmp_path):
-    context = multiprocessing.get_context("fork")
     for attempt in range(3):
-        barrier = context.Barrier(4)
+        barrier = FORK.Barrier(4)
         folder = tmp_path / str(attempt)
         folder.mkdir()
         arguments = (f"sqlite:///{folder / 'study.db'}", folder, barrier)
-        all_of_them = [context.Process(target=create, args=arguments) for _ in range(4)]
+        all_of_them = [FORK.Process(target=create, args=arguments) for _ in range(4)]
         for process in all_of_them:
             process.start()
         for process in all_of_them:
@@ -665,9 +692,26 @@ def test_many_that_create_a_fresh_sqlite_at_once(tmp_path):
         assert [process.exitcode for process in all_of_them] == [0] * 4
 
 
+DRIVER = """
+import sys
+from pathlib import Path
+from search.studies import Limits
+from search.workers import Bench, ProcessWorkers
+from tests.searching import FakeSubject, make_search
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    subject = FakeSubject(seconds=0.2, log=str(folder / "log"))
+    make_search(folder, subject, ProcessWorkers(Bench(subject), 1), limits=Limits(50, 0.0)).run()
+"""
+
+
 def test_a_driver_that_was_killed_is_resumed(tmp_path):
     folder = tmp_path / "study"
-    process = driver(tmp_path, folder, trials=50, seconds=0.2)
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, str(script), str(folder)], cwd=ROOT, env=environment)
     log = folder / "log"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (log.exists() and len(log.read_text().splitlines()) > 5):
@@ -732,6 +776,8 @@ def test_a_study_is_joined_with_the_same_plan_only(tmp_path):
         make_search(tmp_path, plan=make_plan(steps=260))
     with pytest.raises(UserError, match="objectives"):
         make_search(tmp_path, plan=make_plan(objectives=objectives("joint", "parameters")))
+    with pytest.raises(UserError, match=r"corpus_levels None, not 50"):
+        make_search(tmp_path, about={"corpus_levels": 50})
 
 
 @pytest.mark.parametrize("content", [b"nonsense\n", b'{"op_code": 0}\n', b"\xff\xfe\n{}\n"])
