@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -55,7 +56,10 @@ class SB3Trainer(Trainer):
             self.vec_env = _LearnersEnv(task, ppo, self._ended.append)
             self._figures = self.vec_env.figures
             batch = min(ppo.batch, ppo.rollout * ppo.lanes)
-            self.algorithm = PPO(DesignerPolicy, self.vec_env, n_steps=ppo.rollout, batch_size=batch, **settings)
+            with warnings.catch_warnings():
+                # A search draws batches that do not divide what was gathered; the last one is smaller then.
+                warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
+                self.algorithm = PPO(DesignerPolicy, self.vec_env, n_steps=ppo.rollout, batch_size=batch, **settings)
 
     @property
     def policy(self) -> Policy:

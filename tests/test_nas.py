@@ -17,6 +17,7 @@ from generators.generator import FitOptions
 from generators.options import options_of
 from generators.suite import get_family, load_generator
 from search.presets import Preset, find_preset
+from search.results import gather
 from search.workers import begin_workers
 from tests.searching import HereWorkers
 
@@ -177,6 +178,17 @@ def test_a_designers_network_is_searched_for(tmp_path):
     assert "pcgrl --problem binary --preset" in text
     preset = find_preset(str(tmp_path / "nas" / "run"), tmp_path)
     preset.check_subject("designer", "narrow")
+
+
+def test_whoever_ends_last_trains_anew(finished, monkeypatch):
+    folder, _ = finished
+    # As it is where another driver has a trial in training.
+    monkeypatch.setattr(nas, "gather", lambda *given: {**gather(*given), "states": {"finished": 5, "running": 1}})
+    monkeypatch.setattr(nas, "retrain_both", None)
+    words = ["--out", folder.parent.parent, "--name", "first", "--resume", "--trials", "5"]
+    code, text, err = call(*BRIEF, *words)
+    assert code == 0, err
+    assert "Another process is still training" in text
 
 
 @pytest.mark.parametrize(
