@@ -71,6 +71,7 @@ _NEEDED: dict[str, Any] = {
     "pick": int | None,
     "default": int | None,
     "quality": str,
+    "guide": str,
     "cost": str,
     "seconds": float | int,
     "proxies": dict,
