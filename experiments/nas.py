@@ -23,7 +23,7 @@ from generators.corpus import CorpusOptions
 from generators.generator import FitOptions
 from generators.kept_corpus import load_kept_corpus
 from generators.options import options_of
-from search.objectives import Constraint, choose_objectives, shown
+from search.objectives import OBJECTIVES, Constraint, choose_objectives, shown
 from search.picking import confirmed, cost_of
 from search.presets import PRESET_FILE, Preset, check_preset_name, find_preset, register_preset
 from search.results import RESULT_FILE, gather, read_result, summarise
@@ -100,7 +100,9 @@ class Options:
         rungs: how many parts a training has.
         reduction: one of so many trials goes on from a rung, and each part is so many times the one before.
         rung_levels: the share of the corpus that each rung trains on, such as 0.3 0.6 1; by default all of it.
-        samples: how many levels a trial is measured on at each rung.
+        guide: by what trials are compared at rungs before the last: the objectives; or nats, the likelihood of held-out
+            levels, and costs, each rung measuring its share of the samples. By default nats where the family tells it.
+        samples: how many levels a trial is measured on.
         proxies: whether zero-cost proxies are off, measured, or choose among suggestions once they were shown to rank
             (screen).
         inherit: let trials begin with the weights of the nearest trial before them, where shapes allow.
@@ -150,6 +152,7 @@ class Options:
     rungs: int = 3
     reduction: int = 3
     rung_levels: tuple[float, ...] = ()
+    guide: Literal["auto", "nats", "objectives"] = "auto"
     samples: int = 200
     proxies: Literal["off", "measure", "screen"] = "measure"
     inherit: bool = False
@@ -174,7 +177,7 @@ class Options:
         theirs, why = (_FOR_GENERATORS, "is for generators") if self.designer else (_FOR_DESIGNERS, "is for designers")
         needs = dict.fromkeys(theirs, why)
         if self.halving == "none":
-            needs |= dict.fromkeys(("rungs", "reduction"), "needs --halving successive or hyperband")
+            needs |= dict.fromkeys(("rungs", "reduction", "guide"), "needs --halving successive or hyperband")
         if not self.ray_address:
             needs |= dict.fromkeys(("send_sources", "gpus_per_worker"), "needs --ray-address")
         for name, need in needs.items():
@@ -259,6 +262,9 @@ def make_plan(options: Options, subject: Subject) -> Plan:
         minutes = 0.0 if options.steps else (DESIGNER_MINUTES if options.designer else GENERATOR_MINUTES)
     known, title = subject.figures(), subject.title
     names = options.objectives or (DESIGNER_OBJECTIVES if options.designer else GENERATOR_OBJECTIVES)
+    if options.guide == "nats":
+        choose_objectives(["nats"], known, title)
+    guided = options.guide == "nats" or (options.guide == "auto" and "nats" in known)
     plan = Plan(
         choose_objectives(names, known, title),
         tuple(Constraint.parse(text, known, title) for text in options.constraints),
@@ -270,6 +276,7 @@ def make_plan(options: Options, subject: Subject) -> Plan:
         options.proxies,
         options.inherit,
         options.seed,
+        OBJECTIVES["nats"] if guided and options.halving != "none" else None,
     )
     plan.check()
     if plan.objectives[0].cost:

@@ -369,7 +369,8 @@ def _add_importances(document: Document, found: Searched) -> None:
     try:
         from search.importances import LEAST_TRIALS, importances  # noqa: PLC0415
 
-        told = {name: importances(result, name) for name in result["plan"]["objectives"]}
+        names = dict.fromkeys([result["guide"], *result["plan"]["objectives"]])
+        told = {name: importances(result, name) for name in names}
     except ImportError:
         document.text(
             "Importances are estimated by scikit-learn: `pip install scikit-learn`, and write the report anew."
@@ -415,8 +416,8 @@ def _add_curves(document: Document, found: Searched) -> None:
     document.picture(
         "rungs",
         pictures.draw_curves(found.result),
-        "The quality of each trial at the end of each part of its training "
-        f"(halving: {ladder.get('halving', 'none')}).",
+        f"What trials are compared by before the last rung ({found.result['guide']}) at the end of each part of their "
+        f"training (halving: {ladder.get('halving', 'none')}).",
     )
 
 
@@ -429,9 +430,9 @@ def _add_proxies(document: Document, found: Searched) -> None:
     document.picture(
         "proxies",
         pictures.draw_proxies(result),
-        f"How well what an untrained network tells ranks trials by {result['quality']} at each rung: Spearman's "
-        "correlation with its 95 % interval (Bonett 2000). A proxy is trusted whose interval lies right of the dashed "
-        "line.",
+        f"How well what an untrained network tells ranks trials at each rung, by {result['quality']} at the last and "
+        f"by {result['guide']} before: Spearman's correlation with its 95 % interval (Bonett 2000). A proxy is trusted "
+        "whose interval lies right of the dashed line.",
     )
     document.text(
         f"Trusted: {trusted['proxy'].replace('_', ' ') or 'none'} (at least {trusted['trials']} trials, and the lower "

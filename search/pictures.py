@@ -128,18 +128,18 @@ def _wide(values: Sequence[float]) -> bool:
 
 
 def draw_curves(result: Mapping[str, Any]) -> bytes:
-    """Draws how the quality of trials rose from rung to rung."""
-    quality = result["quality"]
+    """Draws how what trials are compared by changed from rung to rung."""
+    guide = result["guide"]
     figure, axes = new_figure(1, 1, 7.4, 4.0)
     axis = axes[0, 0]
     styles = {"stopped": ("#BBBBBB", 0.8, "stopped at a rung"), "finished": ("#555555", 1.0, "trained whole")}
     named = set()
     for trial in sorted(result["trials"], key=lambda trial: trial["number"] in (result["default"], result["pick"])):
-        rungs = [rung for rung in trial["rungs"] if quality in rung["figures"]]
+        rungs = [rung for rung in trial["rungs"] if guide in rung["figures"]]
         if not rungs:
             continue
         shares = [rung["share"] for rung in rungs]
-        values = [rung["figures"][quality] for rung in rungs]
+        values = [rung["figures"][guide] for rung in rungs]
         colour, width, name = styles.get(trial["state"], ("#DDDDDD", 0.8, "others"))
         if trial["number"] == result["default"]:
             colour, width, name = DEFAULT, 2.2, "default"
@@ -155,7 +155,7 @@ def draw_curves(result: Mapping[str, Any]) -> bytes:
     axis.set_xticks(shares, [f"{100 * share:.0f} %" for share in shares])
     axis.minorticks_off()
     axis.set_xlabel("share of a whole training", fontsize=9)
-    axis.set_ylabel(label(quality), fontsize=9)
+    axis.set_ylabel(label(guide), fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.2)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=8)

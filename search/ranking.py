@@ -33,13 +33,12 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> Estimat
     return Estimate(found, math.tanh(math.atanh(inside) - width), math.tanh(math.atanh(inside) + width))
 
 
-def proxy_ranks(records: Sequence[TrialRecord], quality: Objective, height: int) -> dict[str, list[dict[str, float]]]:
-    """Returns how each zero-cost proxy ranks the trials of each rung by their quality there.
+def proxy_ranks(records: Sequence[TrialRecord], ranked: Sequence[Objective]) -> dict[str, list[dict[str, float]]]:
+    """Returns how each zero-cost proxy ranks the trials of each rung.
 
     Args:
         records: all trials.
-        quality: the objective that proxies should tell.
-        height: how many rungs there are.
+        ranked: what proxies should tell of the trials of each rung.
 
     Returns:
         By proxy, a dictionary for each rung where three trials or more differ: rung, trials, correlation (of what is
@@ -49,11 +48,11 @@ def proxy_ranks(records: Sequence[TrialRecord], quality: Objective, height: int)
     found: dict[str, list[dict[str, float]]] = {}
     for name in sorted({name for record in known for name in record.proxies}):
         found[name] = []
-        for rung in range(height):
+        for rung, objective in enumerate(ranked):
             pairs = [
-                (record.proxies[name], -quality.loss(figures[quality.name]))
+                (record.proxies[name], -objective.loss(figures[objective.name]))
                 for record in known
-                if (figures := record.at(rung)) and math.isfinite(figures.get(quality.name, math.nan))
+                if (figures := record.at(rung)) and math.isfinite(figures.get(objective.name, math.nan))
                 if math.isfinite(record.proxies.get(name, math.nan))
             ]
             told = rank_correlation([pair[0] for pair in pairs], [pair[1] for pair in pairs])

@@ -29,17 +29,19 @@ def gather(records: Sequence[TrialRecord], plan: Plan, seconds: float) -> dict[s
         seconds: how long the search took, by the clock on the wall.
 
     Returns:
-        plan; quality and cost (the names of the objectives that trials are picked by); trials (see `TrialRecord`; those
+        plan; quality and cost (the names of the objectives that trials are picked by) and guide (that they are compared
+        by before the last rung); trials (see `TrialRecord`; those
         that count, by number, and with their figures and whether they are feasible); beside (copies, suggestions that
         proxies put aside, and lost ones, likewise); states (how many trials of each); front (numbers); pick, reason and
         rule; default (its number); proxies (see `proxy_ranks`) and trusted (the proxy that is, or ""); seconds.
     """
     quality, told = plan.objectives[0], counted(records)
     chosen = pick(records, plan.objectives, plan.samples)
-    ranks = proxy_ranks(records, quality, plan.ladder.height)
+    ranks = proxy_ranks(records, plan.ranked)
     return {
         "plan": plan.record(),
         "quality": quality.name,
+        "guide": plan.compared[0].name,
         "cost": cost_of(plan.objectives).name,
         "trials": [_plain(record) for record in sorted(told, key=lambda record: record.number)],
         "beside": [_plain(record) for record in records if record not in told],
@@ -69,6 +71,7 @@ _NEEDED: dict[str, Any] = {
     "pick": int | None,
     "default": int | None,
     "quality": str,
+    "guide": str,
     "cost": str,
     "seconds": float | int,
     "proxies": dict,

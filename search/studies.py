@@ -80,7 +80,10 @@ class Plan:
         ladder: how trainings are cut into parts.
         minutes: the training of a trial that is never stopped, in minutes of a processor; 0 for no limit.
         steps: the same in steps; 0 for no limit.
-        samples: how many levels a trial is measured on at each rung.
+        samples: how many levels a trial is measured on.
+        guide: what trials are compared by at rungs before the last, beside their costs; None for all objectives. Levels
+            of a model that has learned little may be playable and novel by chance. Where there is a guide, a rung
+            measures trials on its share of the levels.
         proxies: whether zero-cost proxies are off, are measured, or choose among suggestions once they are shown to
             rank.
         inherit: whether trials begin with the weights of the nearest trial before them.
@@ -97,6 +100,23 @@ class Plan:
     proxies: Literal["off", "measure", "screen"] = "measure"
     inherit: bool = False
     seed: int = 0
+    guide: Objective | None = None
+
+    @property
+    def ranked(self) -> tuple[Objective, ...]:
+        """By what trials are ranked at each rung: by the quality at the last, by the guide before."""
+        return (*(self.compared[:1] * (self.ladder.height - 1)), self.objectives[0])
+
+    @property
+    def compared(self) -> tuple[Objective, ...]:
+        """What trials are compared by at rungs before the last."""
+        if self.guide is None:
+            return self.objectives
+        return (self.guide, *(one for one in self.objectives if one.cost))
+
+    def samples_at(self, share: float) -> int:
+        """Returns how many levels a trial is measured on that has been trained for a share of a whole training."""
+        return self.samples if self.guide is None else max(2, round(share * self.samples))
 
     def check(self) -> None:
         """Raises UserError where a value cannot be used."""
@@ -114,6 +134,7 @@ class Plan:
         plain = asdict(self)
         plain["objectives"] = {one.name: one.direction for one in self.objectives}
         plain["constraints"] = [str(one) for one in self.constraints]
+        plain["guide"] = self.compared[0].name
         found: dict[str, Any] = json.loads(json.dumps(plain))
         return found
 
@@ -360,7 +381,7 @@ class Search:
             self.plan.minutes * part.share,
             max(1, round(self.plan.steps * part.share)) if self.plan.steps else 0,
             part.levels,
-            self.plan.samples,
+            self.plan.samples_at(sum(one.share for one in slot.parts[: slot.done + 1])),
             self.plan.seed,
             parent=self._parent(slot) if first else None,
             keep_weights=self.plan.inherit,
@@ -458,7 +479,7 @@ class Search:
 
     def _proxy(self) -> str:
         """Returns the zero-cost proxy that was shown to rank, or ""."""
-        return trusted_proxy(proxy_ranks(self.records(), self.plan.objectives[0], self.plan.ladder.height))
+        return trusted_proxy(proxy_ranks(self.records(), self.plan.ranked))
 
     def _choose(self, rivals: list[_Slot]) -> _Slot:
         """Chooses one of several suggestions by a proxy, and puts the others aside."""
@@ -518,7 +539,7 @@ class Search:
             for record in counted(self.records())
             if record.bracket == bracket and (figures := record.at(rung)) is not None
         ]
-        table = losses([figures for _, figures in rivals], self.plan.objectives)
+        table = losses([figures for _, figures in rivals], self.plan.compared)
         broken = [sum(max(one.excess(figures), 0.0) for one in self.plan.constraints) for _, figures in rivals]
         mine = [number for number, _ in rivals].index(slot.number)
         return int(places(table, np.array(broken))[mine]), len(rivals)

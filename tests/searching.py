@@ -36,6 +36,7 @@ class FakeSubject:
         seconds: how long a part of a training takes.
         log: where each part of a training is noted.
         order: whether proxies rank.
+        chance: whether the worse a candidate is, the better are the levels of one that has learned little.
     """
 
     deadly: int = 1000
@@ -43,6 +44,7 @@ class FakeSubject:
     seconds: float = 0.0
     log: str = ""
     order: bool = True
+    chance: bool = False
 
     def space(self):
         # Slow to import, and not needed by workers.
@@ -85,8 +87,10 @@ class FakeCandidate:
         self.trained += minutes + steps
 
     def measure(self, levels, seed):
-        share = round(levels * self.quality() * (1 - np.exp(-self.trained / 50))) / levels
-        return {"joint": share, "diversity": share / 2, "nats": float("nan")}
+        lucky = self.subject.chance and self.trained < 100
+        quality = 1 - self.quality() if lucky else self.quality()
+        share = round(levels * quality * (1 - np.exp(-self.trained / 50))) / levels
+        return {"joint": share, "diversity": share / 2, "nats": 1 - self.quality()}
 
     def weights(self):
         return {"width": np.full(3, self.model["width"], np.float32)}

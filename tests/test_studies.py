@@ -24,6 +24,7 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from envs import UserError
+from search.objectives import OBJECTIVES
 from search.picking import confirmed, interval, pick
 from search.ranking import LEAST_TRIALS, proxy_ranks, rank_correlation, trusted_proxy
 from search.results import gather, summarise
@@ -31,7 +32,7 @@ from search.retraining import retrain
 from search.rungs import Ladder, domination_ranks, goes_on, places
 from search.storages import hidden, open_storage
 from search.studies import SCREENED, Limits, Search
-from search.trials import TrialRecord, counted
+from search.trials import DEFAULT, TrialRecord, counted
 from search.workers import Answer, Bench, Look, ProcessWorkers, Train
 from tests.searching import FakeSubject, HereWorkers, constraints, make_plan, make_search, objectives
 
@@ -105,6 +106,27 @@ def test_the_best_of_those_that_came_go_on(tables, reduction):
     kept = set(order[: max(1, len(order) // reduction)])
     found = places(losses, violations)
     assert {i for i in range(len(losses)) if goes_on(int(found[i]), len(losses), reduction)} == kept
+
+
+def test_a_guide_is_not_taken_in_by_chance(tmp_path):
+    def best(guide):
+        workers = HereWorkers(FakeSubject(chance=True))
+        plan = make_plan(sampler="random", objectives=objectives("joint"), guide=guide)
+        search = make_search(tmp_path / str(guide), workers=workers, trials=40, plan=plan)
+        search.run()
+        samples = [order.samples for order in workers.orders if isinstance(order, Train)]
+        return search, samples
+
+    plain, all_samples = best(None)
+    guided, samples = best(OBJECTIVES["nats"])
+    assert set(all_samples) == {400}
+    assert set(samples) == {round(400 / 13), round(400 * 4 / 13), 400}
+    assert guided.standing().best > plain.standing().best + 0.1
+    for record in guided.records():
+        if record.state == "finished" and record.origin != DEFAULT:
+            earlier = [one for one in guided.records() if one.number < record.number and one.at(0)]
+            better = sum(one.at(0)["nats"] < record.at(0)["nats"] for one in earlier)
+            assert better < max(1, (len(earlier) + 1) // 3)
 
 
 def test_a_ladder_shares_out_a_budget():
@@ -461,7 +483,7 @@ def test_proxies_choose_only_once_they_rank(tmp_path, order):
     plan = make_plan(proxies="screen", sampler="random")
     search = make_search(tmp_path, subject, trials=40, plan=plan)
     search.run()
-    ranks = proxy_ranks(search.records(), plan.objectives[0], 3)
+    ranks = proxy_ranks(search.records(), plan.ranked)
     assert (trusted_proxy(ranks) == "told") == order
     assert "silent" not in ranks
     aside = [record for record in search.records() if record.state == "screened"]
