@@ -215,7 +215,7 @@ def test_training_teaches_what_is_paid(tmp_path, layered, corpus):
             return (levels == 1).reshape(len(levels), -1).mean(axis=1)
 
     found = {}
-    for price in (0.0, 0.5):
+    for price in (0.0, 0.1):
         reward = RewardConfig(scale=0.0, bonus=0.0, goal="playable", kl=price)
         task = task_of(layered, reward=reward)
         trainer = trainer_of(tmp_path / str(price), task, steps=12_000, lanes=32, batch=16, learning_rate=3e-3)
@@ -225,7 +225,7 @@ def test_training_teaches_what_is_paid(tmp_path, layered, corpus):
         found[price] = (trained.sample(200, seed=0) == 1).mean()
     before = (layered.unpack().sample(200, seed=0) == 1).mean()
     assert found[0.0] > before + 0.1
-    assert before < found[0.5] < found[0.0] - 0.02
+    assert before + 0.02 < found[0.1] < found[0.0] - 0.02
 
 
 def test_advantages_are_those_of_a_plain_loop():

@@ -82,7 +82,7 @@ def test_a_search_under_way_is_stopped(shortest):
     rules, stop = SokobanRules(), np.zeros(1, np.uint8)
     rules.solve(EASY, 1, stop, shortest)
     state = rules.start(hall())
-    timer = threading.Timer(0.2, lambda: stop.__setitem__(0, 1))
+    timer = threading.Timer(1.0, lambda: stop.__setitem__(0, 1))
     timer.start()
     start = time.thread_time()
     solution = rules.solve_state(state, UNLIMITED, stop, shortest)
@@ -90,7 +90,7 @@ def test_a_search_under_way_is_stopped(shortest):
     timer.join()
     assert solution.status == "unknown"
     assert solution.nodes > 0
-    assert took < 0.9
+    assert took < 2
 
 
 @needs_compilation
@@ -99,12 +99,12 @@ def test_a_time_limit_holds_for_each_level(processor_time):
     if processor_time and not hasattr(time, "pthread_getcpuclockid"):
         pytest.skip("this system keeps no clock for each thread")
     levels = [EASY, hall(), HOPELESS, hall(12, 7), EASY]
-    solutions = envs.solve("sokoban", levels, seconds=0.3, workers=2, processor_time=processor_time)
+    solutions = envs.solve("sokoban", levels, seconds=1, workers=2, processor_time=processor_time)
     assert [s.status for s in solutions] == ["solved", "unknown", "unsolvable", "unknown", "solved"]
     for number in (1, 3):
-        assert 0.25 < solutions[number].seconds < 2
+        assert 0.9 < solutions[number].seconds < 5
     for number in (0, 2, 4):
-        assert 0 < solutions[number].seconds < 0.3
+        assert 0 < solutions[number].seconds < 1
     # A time limit takes the budget's place; both together hold both.
     assert solutions[1].nodes > 100
     hasty = envs.solve("sokoban", levels[1], budget=10, seconds=5)[0]
