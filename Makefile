@@ -1,5 +1,7 @@
 # Two commands are all a newcomer needs: `make demo` and `make test`.
 PYTHON ?= python3
+# How many processes run the tests; each takes some 2 GB.
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -13,7 +15,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 SDL_VIDEODRIVER=dummy SDL_AUDIODRIVER=dummy $(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 SDL_VIDEODRIVER=dummy SDL_AUDIODRIVER=dummy $(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check --fix .

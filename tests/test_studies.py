@@ -298,8 +298,8 @@ def test_constraints_are_kept_and_what_breaks_them_beforehand_is_not_trained(tmp
 
 
 def test_what_cannot_be_measured_keeps_no_constraint(tmp_path):
-    plan = make_plan(constraints=constraints("nats <= 2"))
-    with pytest.raises(UserError, match="nats could not be measured"):
+    plan = make_plan(constraints=constraints("memory <= 2"))
+    with pytest.raises(UserError, match="memory could not be measured"):
         make_search(tmp_path, plan=plan).run()
 
 

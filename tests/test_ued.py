@@ -165,7 +165,8 @@ def test_the_adversary_is_paid_the_regret(monkeypatch):
 def options(tmp_path, method, **changes):
     settings = {"steps": 256, "lanes": 8, "max_steps": 8, "judge_every": 64, "judge_levels": 5, "shape": SHAPE}
     small = {"ppo": {"batch": "32"}, "network": {"width": "8", "window": "1"}}
-    settings |= small | {"plr": {"replay": "0.7"}, "paired": {"width": "8"}}
+    own = {"plr": {"plr": {"replay": "0.7"}}, "paired": {"paired": {"width": "8"}}}
+    settings |= small | own.get(method, {})
     return ued.Options(method=method, out=tmp_path, **{**settings, **changes})
 
 
