@@ -120,6 +120,8 @@ class Options:
         resume: go on with the study in the run folder, or join it.
         overwrite: begin anew in a run folder that holds a study already.
         retrain_seeds: on how many seeds the pick and the default are trained anew after the search; 0 for none.
+        retrain_minutes: how long these trainings are, in minutes of a processor; by default as long as a trial's.
+        retrain_picks: how many picks, one after the other, may fail that test before the default is picked.
         levels: on how many levels these are judged.
         use: register the pick as a preset of this name, which train_generator and pcgrl take by --preset.
     """
@@ -167,6 +169,8 @@ class Options:
     resume: bool = False
     overwrite: bool = False
     retrain_seeds: int = 3
+    retrain_minutes: float = 0.0
+    retrain_picks: int = 3
     levels: int = 1000
     use: str = ""
 
@@ -178,13 +182,15 @@ class Options:
         needs = dict.fromkeys(theirs, why)
         if self.halving == "none":
             needs |= dict.fromkeys(("rungs", "reduction", "guide"), "needs --halving successive or hyperband")
+        if not self.retrain_seeds:
+            needs |= dict.fromkeys(("retrain_minutes", "retrain_picks"), "needs --retrain-seeds")
         if not self.ray_address:
             needs |= dict.fromkeys(("send_sources", "gpus_per_worker"), "needs --ray-address")
         for name, need in needs.items():
             if getattr(self, name) != getattr(Options(), name):
                 raise UserError(f"--{_typed(name)} {need}, and would do nothing here: leave it out.")
-        for name, least in (("retrain_seeds", 0), ("levels", 2)):
-            if getattr(self, name) < least:
+        for name, least in (("retrain_seeds", 0), ("retrain_minutes", 0), ("retrain_picks", 1), ("levels", 2)):
+            if not least <= getattr(self, name) < math.inf:
                 raise UserError(f"--{_typed(name)} must be at least {least}; got {getattr(self, name)}.")
         if self.use:
             check_preset_name(self.use)
@@ -450,7 +456,7 @@ def search(options: Options) -> None:
         if result["states"].get("running"):
             print("Another process is still training trials: it will train the pick anew, and leave the results.")
             return
-        retrain_both(options, plan, workers, result, folder)
+        retrain_picks(options, plan, workers, result, folder)
     finally:
         workers.close()
     write_json(folder / RESULT_FILE, result)
@@ -474,34 +480,65 @@ def run(made: Search, plan: Plan) -> None:
         made.run(report)
 
 
-def retrain_both(options: Options, plan: Plan, workers: Workers, result: dict[str, Any], folder: Path) -> None:
-    """Trains the pick and the default anew, and takes the default where the pick does not stand the test."""
+def retrain_picks(options: Options, plan: Plan, workers: Workers, result: dict[str, Any], folder: Path) -> None:
+    """Trains the default and the pick anew; while a pick does not stand the rule there, the next contender.
+
+    Where none of them does, the default is picked.
+    """
     if not options.retrain_seeds or result["pick"] is None:
         return
-    settings = {trial["number"]: trial["settings"] for trial in result["trials"]}
-    contenders = {DEFAULT: settings[result["default"]], "pick": settings[result["pick"]]}
-    if result["pick"] == result["default"]:
-        del contenders["pick"]
-    with progress_bar("training the pick and the default anew") as show:
-        retrained = retrain(
-            workers,
-            plan,
-            contenders,
-            options.retrain_seeds,
-            options.levels,
-            folder,
-            lambda done, total: show(done / total, f"{done} of {total} trained anew"),
+    trials, default = {trial["number"]: trial for trial in result["trials"]}, result["default"]
+    runs: dict[int, list[dict[str, Any]]] = {}
+    if options.retrain_minutes:
+        plan = dataclasses.replace(plan, minutes=options.retrain_minutes, steps=0)
+
+    def train_anew(*numbers: int) -> None:
+        names = {f"trial-{number}": number for number in numbers}
+        with progress_bar("training the pick and the default anew") as show:
+            found = retrain(
+                workers,
+                plan,
+                {name: trials[number]["settings"] for name, number in names.items()},
+                options.retrain_seeds,
+                options.levels,
+                folder,
+                lambda done, total: show(done / total, f"{' and '.join(names)}: {done} of {total} trained anew"),
+            )
+        runs.update({number: found[name] for name, number in names.items()})
+
+    def summary(number: int) -> dict[str, dict[str, dict[str, float]]]:
+        return summarise({DEFAULT: runs[default], "pick": runs[number]}, options.levels)
+
+    tried: list[int] = []
+    holds = False
+    for number in result["contenders"][: options.retrain_picks]:
+        train_anew(*([] if tried else [default]), number)
+        tried.append(number)
+        told = summary(number)
+        # A default that breaks a constraint is no pick, whatever comes out.
+        holds = not trials[default]["feasible"] or confirmed(
+            told["pick"], told[DEFAULT], plan.objectives, plan.constraints
         )
-    retrained.setdefault("pick", retrained[DEFAULT])
-    summary = summarise(retrained, options.levels)
-    result["retrained"] = {"levels": options.levels, "runs": retrained, "summary": summary}
-    feasible = {trial["number"]: trial["feasible"] for trial in result["trials"]}
-    if result["pick"] != result["default"] and feasible[result["default"]]:
-        holds = confirmed(summary["pick"], summary[DEFAULT], plan.objectives, plan.constraints)
+        if holds:
+            break
+    if not tried:
+        train_anew(default)
+    failed = tried[:-1] if holds else tried
+    # What is told of is what was picked, or the first that should have been.
+    shown_one = tried[-1] if holds else (tried or [default])[0]
+    result["retrained"] = {
+        "levels": options.levels,
+        "minutes": plan.minutes,
+        "steps": plan.steps,
+        "runs": {DEFAULT: runs[default], "pick": runs[shown_one]},
+        "summary": summary(shown_one),
+    }
+    if tried and trials[default]["feasible"]:
         result["confirmed"] = holds
-        if not holds:
-            result["reason"] += " Trained anew it did not hold, so that the default is picked."
-            result["searched_pick"], result["pick"] = result["pick"], result["default"]
+    if failed:
+        result["searched_pick"], result["pick"] = failed[0], shown_one if holds else default
+        names, verdict = ", ".join(map(str, failed)), f"trial {shown_one} did" if holds else "the default is picked"
+        result["reason"] += f" Trained anew, trial {names} did not stand the rule; {verdict}."
 
 
 def told_anew(name: str, told: dict[str, float]) -> str:

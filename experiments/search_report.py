@@ -123,7 +123,7 @@ class Searched:
 
     def _retrained(self, who: str) -> list[dict[str, Any]]:
         # What was trained anew as the pick is another, where the pick did not stand the test.
-        if who == "pick" and "searched_pick" in self.result:
+        if who == "pick" and "searched_pick" in self.result and not self.result.get("confirmed"):
             return []
         runs: list[dict[str, Any]] = self.result.get("retrained", {}).get("runs", {}).get(who, [])
         return runs
@@ -224,8 +224,10 @@ def _add_summary(document: Document, found: Searched) -> None:
 
 def _add_pick(document: Document, found: Searched) -> None:
     result, trials = found.result, found.trials
-    # What was searched out is of interest where it gave way to the default, too.
-    pick, default = result.get("searched_pick", result["pick"]), result["default"]
+    pick, default = result["pick"], result["default"]
+    if pick == default:
+        # What was searched out is of interest where it gave way to the default, too.
+        pick = result.get("searched_pick", pick)
     if pick is None or default is None:
         return
     document.heading("The pick beside the default")
@@ -282,7 +284,7 @@ def _add_retrained(document: Document, found: Searched, rival: Searched | None) 
         rows.append([who, str(len(told["runs"])), *cells])
     document.table(("trained anew", "seeds", *(name.replace("_", " ") for name in names)), rows)
     document.text(
-        "Each was trained with the whole budget on seeds that the search did not use, and judged on "
+        f"Each was trained for {_budget(retrained)} on seeds that the search did not use, and judged on "
         f"{retrained['levels']} levels a seed. The first interval is Student's 95 % interval over seeds; of counted "
         "levels the second, in brackets, is Wilson's of all levels together, which does not see how much seeds differ."
     )
@@ -294,6 +296,11 @@ def _add_retrained(document: Document, found: Searched, rival: Searched | None) 
         pictures.draw_retrained(candidates, names),
         "Trained from scratch: small points are seeds, large ones their mean, lines Student's 95 % interval.",
     )
+
+
+def _budget(retrained: Mapping[str, Any]) -> str:
+    limits = {"minutes of a processor": retrained["minutes"], "steps": retrained["steps"]}
+    return " and at most ".join(f"{value:,.4g} {unit}" for unit, value in limits.items() if value)
 
 
 def _contender(retrained: Mapping[str, Any], who: str) -> dict[str, Any]:
@@ -329,8 +336,12 @@ def _add_fronts(document: Document, found: Searched, rival: Searched | None) -> 
         document.picture(
             "fronts",
             pictures.draw_fronts(result),
-            "Trials by each pair of objectives; of the default and the pick the 95 % interval over levels. Trials that "
-            "were stopped at a rung were measured after a part of a training.",
+            "Trials by each pair of objectives; of the default and the pick the 95 % interval over levels. "
+            + (
+                "Trials that were stopped at a rung were measured after a part of a training."
+                if result["guide"] == result["quality"]
+                else f"Trials that were stopped at a rung, by their {result['guide']}, are left out."
+            ),
         )
     if rival is not None:
         document.heading("Random search", 3)

@@ -16,12 +16,18 @@ from search.trials import DEFAULT, TrialRecord, losses
 #: The rule by which one trial is picked.
 RULE = (
     "Of the trials that were trained whole and keep all constraints, those that beat trial 0 beyond the 95 % intervals "
-    "of the first objective, or equal it within them at less cost, are candidates; of the best of them, and of all "
-    "candidates whose interval overlaps its own, the cheapest is picked. Where there is no candidate, trial 0 is."
+    "of the first objective, at no more cost where a cost is an objective, come first; then those that equal it within "
+    "them at half its cost or less; among either, the best come first. Where there is none, trial 0 is picked."
 )
 
 #: What counts as cost where no objective is one.
 _COST = "milliseconds"
+
+#: What is no more cost: times that are measured twice differ by about as much.
+_NO_MORE = 1.05
+
+#: What is much less cost.
+_HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,8 @@ def front(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> li
     return [record for record, rank in zip(able, ranks, strict=True) if rank == 0]
 
 
-def pick(records: Sequence[TrialRecord], objectives: Sequence[Objective], samples: int) -> Pick:
-    """Picks one trial by `RULE`.
+def contenders(records: Sequence[TrialRecord], objectives: Sequence[Objective], samples: int) -> list[int]:
+    """Returns the numbers of the trials that stand `RULE` against the default, the one to be picked first.
 
     Args:
         records: all trials.
@@ -89,36 +95,68 @@ def pick(records: Sequence[TrialRecord], objectives: Sequence[Objective], sample
         samples: how many levels each trial was measured on.
     """
     able = candidates(records)
-    quality, cost = objectives[0], cost_of(objectives)
-    known = {record.number: estimate(record, quality, samples) for record in able}
-    costs = {record.number: record.figures.get(cost.name, float("inf")) for record in able}
     default = next((record for record in able if record.origin == DEFAULT), None)
+    quality, cost = objectives[0], cost_of(objectives)
+    found = []
+    for record in able:
+        own, price = estimate(record, quality, samples), record.figures.get(cost.name, math.inf)
+        place = 0
+        if default is not None:
+            other = estimate(default, quality, samples)
+            ends, others = (own.low, own.high), (other.low, other.high)
+            share = _share(price, default.figures.get(cost.name, math.inf))
+            if _beats(ends, others, share, objectives):
+                place = 0
+            elif _equals(ends, others, share):
+                place = 1
+            else:
+                continue
+        found.append((place, -own.mean, price, record.number))
+    return [number for *_, number in sorted(found)]
+
+
+def _share(price: float, default: float) -> float:
+    return price / max(default, 1e-12)
+
+
+def _beats(
+    own: tuple[float, float], default: tuple[float, float], share: float, objectives: Sequence[Objective]
+) -> bool:
+    """Returns whether a quality's interval lies above the default's, at no more than its cost."""
+    return own[0] > default[1] and (share <= _NO_MORE or not any(one.cost for one in objectives))
+
+
+def _equals(own: tuple[float, float], default: tuple[float, float], share: float) -> bool:
+    """Returns whether a quality's interval is not below the default's, at half its cost or less."""
+    return own[1] >= default[0] and share <= _HALF
+
+
+def pick(records: Sequence[TrialRecord], objectives: Sequence[Objective], samples: int) -> Pick:
+    """Picks one trial by `RULE`; the arguments are those of `contenders`."""
+    able = {record.number: record for record in candidates(records)}
     if not able:
         return Pick(None, "No trial was trained whole and keeps all constraints: search longer, or widen a constraint.")
-    better = list(known)
-    if default is not None:
-        own, own_cost = known[default.number], costs[default.number]
-        better = [
-            number
-            for number, found in known.items()
-            if found.low > own.high or (found.high >= own.low and costs[number] < own_cost)
-        ]
-        if not better:
-            return Pick(
-                default.number,
-                f"No trial beats the default's {quality.name} beyond the intervals, or equals it at less {cost.name}.",
-            )
-    best = max(better, key=lambda number: known[number].mean)
-    equal = [number for number in better if known[number].high >= known[best].low]
-    chosen = min(equal, key=lambda number: (costs[number], -known[number].mean, number))
+    quality, cost = objectives[0], cost_of(objectives)
+    default = next((record for record in able.values() if record.origin == DEFAULT), None)
+    found = contenders(records, objectives, samples)
+    if not found:
+        assert default is not None
+        return Pick(
+            default.number,
+            f"No trial beats the default's {quality.name} beyond the intervals at no more {cost.name}, or equals it at "
+            "half or less.",
+        )
+    chosen = able[found[0]]
     if default is None:
-        beats = "the default breaks a constraint"
-    elif known[chosen].low > known[default.number].high:
-        beats = f"beats the default's {quality.name} beyond the intervals"
-    else:
-        beats = f"equals the default's {quality.name} at {costs[chosen] / max(own_cost, 1e-12):.0%} of its {cost.name}"
-    among = f", the cheapest of {len(equal)} whose intervals overlap the best's" if len(equal) > 1 else ""
-    return Pick(chosen, f"Trial {chosen}{among}: {beats}.")
+        return Pick(chosen.number, f"Trial {chosen.number}: the best, and the default breaks a constraint.")
+    own, other = (estimate(record, quality, samples) for record in (chosen, default))
+    price, before = (record.figures.get(cost.name, math.inf) for record in (chosen, default))
+    verb, beyond = ("beats", " beyond the intervals") if own.low > other.high else ("equals", "")
+    return Pick(
+        chosen.number,
+        f"Trial {chosen.number} {verb} the default's {quality.name}{beyond}, at {_share(price, before):.0%} of its "
+        f"{cost.name}.",
+    )
 
 
 def confirmed(
@@ -150,5 +188,6 @@ def confirmed(
         low, high = sorted(-quality.loss(end) for end in found)
         return low, high
 
-    (low, high), (own_low, own_high) = ends(pick), ends(default)
-    return low > own_high or (high >= own_low and pick[cost.name]["mean"] < default[cost.name]["mean"])
+    own, other = ends(pick), ends(default)
+    share = _share(means[cost.name], default[cost.name]["mean"])
+    return _beats(own, other, share, objectives) or _equals(own, other, share)

@@ -68,6 +68,9 @@ def draw_fronts(result: Mapping[str, Any]) -> bytes:
 
 def _draw_front(axis: Any, result: Mapping[str, Any], across: str, up: str) -> None:
     known = [trial for trial in result["trials"] if {across, up} <= trial["figures"].keys()]
+    if result["guide"] != result["quality"]:
+        # They were stopped for another figure, and these were measured on few levels.
+        known = [trial for trial in known if trial["state"] != "stopped"]
 
     def points(chosen: Sequence[Trial]) -> tuple[list[float], list[float]]:
         return [one["figures"][across] for one in chosen], [one["figures"][up] for one in chosen]
@@ -76,7 +79,8 @@ def _draw_front(axis: Any, result: Mapping[str, Any], across: str, up: str) -> N
     whole = [trial for trial in known if trial["state"] == "finished"]
     broken = [trial for trial in whole if not trial["feasible"]]
     fine = [trial for trial in whole if trial["feasible"]]
-    axis.scatter(*points(stopped), s=9, facecolors="none", edgecolors="#BBBBBB", label="stopped at a rung")
+    if stopped:
+        axis.scatter(*points(stopped), s=9, facecolors="none", edgecolors="#BBBBBB", label="stopped at a rung")
     axis.scatter(*points(fine), s=20, color=OTHERS, label="trained whole")
     if broken:
         axis.scatter(*points(broken), s=22, marker="x", color="#BBBBBB", label="breaks a constraint")
@@ -96,6 +100,8 @@ def _draw_front(axis: Any, result: Mapping[str, Any], across: str, up: str) -> N
                 axis.plot([trial["figures"][across]] * 2, [low, high], color=colour, linewidth=1.2, zorder=2)
     if OBJECTIVES[across].cost and _wide([trial["figures"][across] for trial in known]):
         _scale_by_logarithm(axis, [trial["figures"][across] for trial in known])
+    if axis.get_ylim()[0] < 0 <= min((trial["figures"][up] for trial in known), default=-1):
+        axis.set_ylim(bottom=0)
     axis.set_xlabel(label(across), fontsize=8)
     axis.set_ylabel(label(up), fontsize=8)
     axis.tick_params(labelsize=7, which="both")

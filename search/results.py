@@ -11,7 +11,7 @@ from typing import Any
 from envs import UserError
 from envs.records import read_config
 from search.objectives import OBJECTIVES
-from search.picking import RULE, cost_of, front, interval, pick
+from search.picking import RULE, contenders, cost_of, front, interval, pick
 from search.ranking import LEAST_CORRELATION, LEAST_TRIALS, proxy_ranks, trusted_proxy
 from search.studies import Plan
 from search.trials import DEFAULT, TrialRecord, counted
@@ -29,11 +29,12 @@ def gather(records: Sequence[TrialRecord], plan: Plan, seconds: float) -> dict[s
         seconds: how long the search took, by the clock on the wall.
 
     Returns:
-        plan; quality and cost (the names of the objectives that trials are picked by) and guide (that they are compared
-        by before the last rung); trials (see `TrialRecord`; those
-        that count, by number, and with their figures and whether they are feasible); beside (copies, suggestions that
-        proxies put aside, and lost ones, likewise); states (how many trials of each); front (numbers); pick, reason and
-        rule; default (its number); proxies (see `proxy_ranks`) and trusted (the proxy that is, or ""); seconds.
+        plan; quality and cost (the names of the objectives that trials are picked by) and guide (what they are compared
+        by before the last rung); trials (see `TrialRecord`; those that count, by number, and with their figures and
+        whether they are feasible); beside (copies, suggestions that proxies put aside, and lost ones, likewise);
+        states (how many trials of each); front (numbers); contenders (those that stand the rule, the pick first),
+        pick, reason and rule; default (its number); proxies (see `proxy_ranks`) and trusted (the proxy that is, or "");
+        seconds.
     """
     quality, told = plan.objectives[0], counted(records)
     chosen = pick(records, plan.objectives, plan.samples)
@@ -47,6 +48,7 @@ def gather(records: Sequence[TrialRecord], plan: Plan, seconds: float) -> dict[s
         "beside": [_plain(record) for record in records if record not in told],
         "states": dict(Counter(record.state for record in records)),
         "front": [record.number for record in front(records, plan.objectives)],
+        "contenders": contenders(records, plan.objectives, plan.samples),
         "pick": chosen.number,
         "reason": chosen.reason,
         "rule": RULE,

@@ -16,9 +16,11 @@ from experiments.run import main
 from generators.generator import FitOptions
 from generators.options import options_of
 from generators.suite import get_family, load_generator
+from search.objectives import OBJECTIVES
 from search.presets import Preset, find_preset
 from search.results import gather
-from search.workers import begin_workers
+from search.studies import Plan
+from search.workers import Answer, begin_workers
 from tests.searching import HereWorkers
 
 torch.set_num_threads(1)
@@ -110,6 +112,56 @@ def test_what_a_search_leaves(finished):
     assert "train_generator --problem zelda --preset mine" in text
 
 
+class TableWorkers:
+    """Workers whose candidates come out as a table says."""
+
+    def __init__(self, joint):
+        self.joint, self.trained, self.waiting = joint, [], {}
+
+    def idle(self):
+        return [worker for worker in (0, 1) if worker not in self.waiting]
+
+    def give(self, worker, order):
+        assert (order.minutes, order.steps) == (7, 0)
+        self.trained.append(order.settings["model"]["width"])
+        self.waiting[worker] = order
+
+    def answers(self, seconds):
+        worker, order = self.waiting.popitem()
+        figures = {"joint": self.joint[order.settings["model"]["width"]], "milliseconds": 2.0}
+        return [(worker, Answer(figures=figures), "")]
+
+
+@pytest.mark.parametrize(
+    ("joint", "picks", "feasible", "pick", "failed", "trained"),
+    [
+        # The first holds; then the second, once the first did not; then none.
+        ((0.3, 0.6, 0.9, 0.9), 3, True, 1, None, {0, 1}),
+        ((0.3, 0.3, 0.6, 0.9), 3, True, 2, 1, {0, 1, 2}),
+        ((0.3, 0.3, 0.2, 0.1), 3, True, 0, 1, {0, 1, 2, 3}),
+        ((0.3, 0.3, 0.6, 0.9), 1, True, 0, 1, {0, 1}),
+        # Nothing to hold against a default that cannot be picked.
+        ((0.3, 0.2, 0.6, 0.9), 3, False, 1, None, {0, 1}),
+    ],
+)
+def test_the_next_contender_is_tried_where_a_pick_does_not_hold(
+    tmp_path, joint, picks, feasible, pick, failed, trained
+):
+    trials = [{"number": i, "settings": {"model": {"width": i}}, "feasible": i > 0 or feasible} for i in range(4)]
+    result = {"trials": trials, "default": 0, "pick": 1, "contenders": [1, 2, 3], "reason": "It is."}
+    workers = TableWorkers(joint)
+    options = nas.Options(retrain_seeds=2, retrain_picks=picks, retrain_minutes=7, levels=500)
+    plan = Plan((OBJECTIVES["joint"], OBJECTIVES["milliseconds"]), steps=13)
+    nas.retrain_picks(options, plan, workers, result, tmp_path)
+    assert set(workers.trained) == trained
+    assert len(workers.trained) == 2 * len(trained)
+    assert (result["pick"], result.get("searched_pick")) == (pick, failed)
+    assert result.get("confirmed") == (None if not feasible else pick != 0)
+    assert result["retrained"]["summary"]["pick"]["joint"]["mean"] == joint[pick or 1]
+    assert result["retrained"]["summary"]["default"]["joint"]["mean"] == joint[0]
+    assert ("did not stand the rule" in result["reason"]) == (failed is not None)
+
+
 def test_the_pick_is_a_preset(finished):
     folder, _ = finished
     preset = find_preset("mine", folder.parent.parent)
@@ -184,7 +236,7 @@ def test_whoever_ends_last_trains_anew(finished, monkeypatch):
     folder, _ = finished
     # As it is where another driver has a trial in training.
     monkeypatch.setattr(nas, "gather", lambda *given: {**gather(*given), "states": {"finished": 5, "running": 1}})
-    monkeypatch.setattr(nas, "retrain_both", None)
+    monkeypatch.setattr(nas, "retrain_picks", None)
     words = ["--out", folder.parent.parent, "--name", "first", "--resume", "--trials", "5"]
     code, text, err = call(*BRIEF, *words)
     assert code == 0, err
@@ -212,6 +264,9 @@ def test_whoever_ends_last_trains_anew(finished, monkeypatch):
         (["--minutes", "-1"], ["--minutes"]),
         (["--retries", "-1"], ["--retries"]),
         (["--levels", "0"], ["--levels"]),
+        (["--retrain-minutes", "nan"], ["--retrain-minutes", "at least 0"]),
+        (["--retrain-picks", "0"], ["--retrain-picks", "at least 1"]),
+        (["--retrain-seeds", "0", "--retrain-minutes", "5"], ["--retrain-minutes", "--retrain-seeds"]),
         (["--workers", "0"], ["--workers", "1"]),
         (["--gpus-per-worker", "1"], ["--gpus-per-worker", "--ray-address"]),
         (["--no-send-sources"], ["send-sources", "--ray-address"]),

@@ -102,7 +102,7 @@ def leave(folder, records, generators=None, seeds=3, plan=PLAN):
                 runs[who].append({"seed": seed, "figures": figures, "folder": f"retrained/{who}-{seed}"})
                 if generators and seed == 1:
                     generators[who].save_pretrained(folder / "retrained" / f"{who}-{seed}" / "candidate")
-        result["retrained"] = {"levels": 500, "runs": runs, "summary": summarise(runs, 500)}
+        result["retrained"] = {"levels": 500, "minutes": 2.0, "steps": 0, "runs": runs, "summary": summarise(runs, 500)}
         result["confirmed"] = True
     (folder / "result.json").write_text(json.dumps(result))
     config = {"options": {"family": "recurrent", "problem": "zelda", "trials": 60}, "subject": "recurrent for zelda"}
