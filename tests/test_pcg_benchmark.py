@@ -402,10 +402,10 @@ def test_a_designer_is_judged_at_the_benchmarks_size(tmp_path):
     from experiments.published import evaluate_published
 
     options = {**get_criteria("zelda").environment_options(), "representation": "narrow"}
-    evaluate_published(tmp_path, RandomDesigner(options), 12, 0, None)
+    evaluate_published(tmp_path, RandomDesigner(options), 12, 0, tmp_path)
     (tmp_path / "pcg-benchmark-seed0.json").unlink()
     with pytest.raises(envs.UserError, match=r"9 by 9.*7 by 11.*--benchmark pcg-benchmark"):
-        evaluate_published(tmp_path, RandomDesigner({**options, "shape": [9, 9]}), 12, 0, None)
+        evaluate_published(tmp_path, RandomDesigner({**options, "shape": [9, 9]}), 12, 0, tmp_path)
     assert not (tmp_path / "pcg-benchmark-seed0.json").exists()
 
 
