@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from envs import UserError
 from envs.files import write_atomically
+from experiments.tracking import check_installed
 
 Options = TypeVar("Options")
 
@@ -41,16 +42,18 @@ def main(options: type[Options], experiment: Callable[[Options], None], argument
 
     summary = (options.__doc__ or "").split("\n\n")[0]
     program = f"python -m experiments.{Path(inspect.getfile(experiment)).stem}"
+    chosen: Any = tyro.cli(options, prog=program, args=arguments, description=summary)
     try:
-        chosen: Any = tyro.cli(options, prog=program, args=arguments, description=summary)
         if not 0 <= getattr(chosen, "seed", 0) < _SEEDS:
             raise UserError(f"--seed must be a whole number from 0 to {_SEEDS - 1}; got {chosen.seed}.")
+        # Before anything is made.
+        check_installed(getattr(chosen, "track", ()))
         experiment(chosen)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        onward = "; the same command with --resume goes on" if hasattr(options, "resume") else ""
+        onward = "; the same command with --resume goes on" if hasattr(chosen, "resume") else ""
         print(f"\nInterrupted. What was finished is kept{onward}.", file=sys.stderr)
         sys.exit(130)
 

@@ -35,10 +35,6 @@ class TrackOptions:
 
     track: tuple[Service, ...] = ("tensorboard",)
 
-    def __post_init__(self) -> None:
-        """Raises UserError where a service's packages are missing: before anything is made or written."""
-        check_installed(self.track)
-
 
 @dataclass(kw_only=True)
 class TrackOnRequestOptions(TrackOptions):
@@ -87,6 +83,7 @@ class Tracking:
     ) -> None:
         self._folder, self._trackers, self._told = folder, dict[Service, Tracker](), dict[str, int]()
         self._last = -1
+        check_installed(services)
         if not resume:
             (folder / TRACKING_FILE).unlink(missing_ok=True)
             for service in TRACKERS:
