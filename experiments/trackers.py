@@ -187,7 +187,9 @@ class _MLflow:
         from mlflow import MlflowClient, entities  # noqa: PLC0415
 
         place, store, artifacts = (folder / "mlflow").resolve(), os.environ.get("MLFLOW_TRACKING_URI", ""), None
-        self.id, self.look, self._entities = known, store, entities
+        self.id, self._entities = known, entities
+        # An address may hold a password.
+        self.look = "the server that MLFLOW_TRACKING_URI names"
         if not store:
             place.mkdir(exist_ok=True)
             store, artifacts = f"sqlite:///{(place / 'mlflow.db').as_posix()}", (place / "artifacts").as_uri()
@@ -215,7 +217,7 @@ class _MLflow:
         self._client.log_batch(self.id, metrics=metrics)
 
     def picture(self, name: str, path: Path, step: int) -> None:
-        self._client.log_artifact(self.id, str(path), f"pictures/{name}".rpartition("/")[0])
+        self._client.log_artifact(self.id, str(path), name.rpartition("/")[0])
 
     def close(self, done: bool) -> None:
         self._client.set_terminated(self.id, "FINISHED" if done else "FAILED")

@@ -154,8 +154,9 @@ class Tracking:
             self._tell(lambda tracker: tracker.log(finite, step))
 
     def _show(self, path: Path) -> None:
-        name = path.relative_to(self._folder).with_suffix("").as_posix()
-        self._tell(lambda tracker: tracker.picture(name, path, self._last))
+        # Figures may have the names of files, and some services hold both under one name.
+        name = f"pictures/{path.relative_to(self._folder).with_suffix('').as_posix()}"
+        self._tell(lambda tracker: tracker.picture(name, path, max(self._last, 0)))
 
     def _pictures(self) -> dict[Path, int]:
         """Returns the pictures in the run folder and its folders, with when they were written, if anybody is told."""

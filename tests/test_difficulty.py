@@ -109,7 +109,7 @@ def test_levels_of_a_file_are_measured(tmp_path, capsys):
     assert record["started"] == [True, True, True, True, False]
     told = read_tensorboard(tmp_path)
     assert told.figures["difficulty/wins/solver"][0][1] == pytest.approx(np.mean(record["win_rates"][1]))
-    assert told.pictures == {"hardest"}
+    assert told.drawn == {"hardest"}
     assert (tmp_path / "hardest.png").read_bytes()[1:4] == b"PNG"
 
 

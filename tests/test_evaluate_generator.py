@@ -196,8 +196,8 @@ def test_the_same_seed_gives_the_same_samples(report, model, tmp_path):
     told = read_tensorboard(tmp_path)
     playable = again["rows"][0]["figures"]["playable"]["mean"]
     assert told.figures["generator-evaluation-seed3/playable/mean"][0][1] == pytest.approx(playable)
-    assert all(name.startswith("generator-evaluation-seed3/") for name in told.pictures)
-    assert told.pictures
+    assert all(name.startswith("generator-evaluation-seed3/") for name in told.drawn)
+    assert told.drawn
 
 
 def test_conditions_and_sampling_reach_the_generator(model, tmp_path):

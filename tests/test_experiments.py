@@ -397,7 +397,7 @@ def test_evaluate_redoes_the_table_on_other_levels(run, tmp_path):
     told = assert_as_written(run, "tilewright-seed1/quality/mean")
     designer = json.loads((run / "evaluation-seed1.json").read_text())["rows"][0]
     assert told.figures["tilewright-seed1/quality/mean"] == [(256, pytest.approx(designer["quality"]["mean"]))]
-    assert told.pictures == {"curves", "levels", "binary-tiles-32", "evaluation-seed1"}
+    assert told.drawn == {"curves", "levels", "binary-tiles-32", "evaluation-seed1"}
     assert not (tmp_path / "tables" / "tensorboard").exists()
 
 

@@ -67,7 +67,7 @@ def test_a_run_from_the_command_to_its_files(family, saved, tmp_path, capsys):
     assert {"playable", "novelty", "return"} <= set(metrics)
     assert ("kl" in metrics) == (family == "tile_lm")
     told = assert_as_written(folder, "evaluation/before/playable/mean", "evaluation/after/playable/mean")
-    assert told.pictures == {"before", "after", "curves"}
+    assert told.drawn == {"before", "after", "curves"}
     record = json.loads((folder / "config.json").read_text())
     assert record["reward"]["goal"] == "playable"
     assert record["generator"] == str(saved[family])

@@ -115,7 +115,7 @@ def test_what_a_search_leaves(finished):
         [step] = [step for step, number in told.figures["trial"] if number == trial["number"]]
         assert dict(told.figures["parameters"])[step] == trial["figures"]["parameters"]
     assert told.figures["results/retrained/default/joint/mean"][0][0] == 5
-    assert {name.partition("/")[0] for name in told.pictures} == {"report"}
+    assert {name.partition("/")[0] for name in told.drawn} == {"report"}
     assert "front" in text
     assert "optuna-dashboard" in text
     assert "train_generator --problem zelda --preset mine" in text

@@ -122,7 +122,7 @@ def test_a_service_knows_the_run_as_it_went_and_as_it_was_resumed(service, tmp_p
     [judged] = [values for name, values in told.figures.items() if name.startswith("judged/one")]
     assert judged == [(20, 0.75)]
     assert not {"unknown", "steps", "judged/far", "judged/one, two/name"} & set(told.figures)
-    assert told.pictures == {"levels", "report/front"}
+    assert told.drawn == {"levels", "report/front"}
     stroke = "|" if service == "comet" else "/"
     found = {name.replace(stroke, "/"): value for name, value in told.options.items()}
     assert (found["options/problem"], found["options/steps"]) == ("zelda", "20")
@@ -138,7 +138,7 @@ def test_a_service_knows_the_run_as_it_went_and_as_it_was_resumed(service, tmp_p
         tracking.log({"loss": 0.125}, 50)
     again = READERS[service](folder)
     assert again.figures["loss"] == [(10, 0.5), (20, 0.25), (50, 0.125)]
-    assert again.pictures == told.pictures
+    assert again.drawn == told.drawn
     if ids:
         assert (folder / TRACKING_FILE).read_text() == ids
     if service != "mlflow":
@@ -191,7 +191,7 @@ def test_a_run_is_told_as_it_is_written(tmp_path, listen):
     assert code == 0, err
     assert text.count(f"tensorboard --logdir {folder / 'tensorboard'}") == 1
     told = assert_as_written(folder, "train/loss", "steps_per_second", "evaluation/quality/mean")
-    assert {"curves", "levels"} <= told.pictures
+    assert {"curves", "levels"} <= told.drawn
     [first] = made
     assert [step for _, step in first.heard("log")] == [128, 256, 256]
     assert first.heard("options")[0][0] == json.loads((folder / "config.json").read_text())

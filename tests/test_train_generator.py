@@ -73,7 +73,7 @@ def test_what_a_training_leaves(finished):
     names = {path.name for path in folder.iterdir()}
     expected = {"config.json", "checkpoint.pt", "metrics.csv", "generator", "levels.txt"}
     assert expected | {"samples.png", "corpus.png", "curves.png"} <= names
-    assert assert_as_written(folder, "samples/playable").pictures == {"samples", "corpus", "curves"}
+    assert assert_as_written(folder, "samples/playable").drawn == {"samples", "corpus", "curves"}
     for picture in folder.glob("*.png"):
         with Image.open(picture) as image:
             assert image.size[0] > 100

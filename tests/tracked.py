@@ -20,6 +20,12 @@ class Told:
     pictures: set[str] = field(default_factory=set)
     options: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def drawn(self):
+        """The pictures by the names of their files."""
+        assert all(name.startswith("pictures/") for name in self.pictures)
+        return {name.removeprefix("pictures/") for name in self.pictures}
+
     def add(self, name, step, value):
         self.figures.setdefault(name, []).append((step, value))
 
@@ -102,7 +108,7 @@ def read_mlflow(folder):
             if found.is_dir:
                 folders.append(found.path)
             else:
-                pictures.add(found.path.removeprefix("pictures/").removesuffix(".png"))
+                pictures.add(found.path.removesuffix(".png"))
     return Told(figures, pictures, data.params)
 
 
