@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import zipfile
 from dataclasses import dataclass, field
 
@@ -42,24 +43,36 @@ def read_tensorboard(folder):
 
 
 def read_wandb(folder):
-    """Reads offline runs: protocol buffers in LevelDB's log format, in blocks of 32 KiB."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
+    """Reads offline runs. What writes them is a process of its own, which may still be at it for a moment."""
     told = Told()
     for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        content, at, parts = path.read_bytes(), 7, b""
-        while len(content) - at >= 7:
-            if 32768 - at % 32768 < 7:
-                at += 32768 - at % 32768
-                continue
-            _, size, kind = struct.unpack_from("<IHB", content, at)
-            parts += content[at + 7 : at + 7 + size]
-            at += 7 + size
-            # 1 is a whole record and 4 the end of one.
-            if kind in (1, 4):
-                _note(told, Record.FromString(parts))
-                parts = b""
+        deadline = time.monotonic() + 20
+        while not any(record.WhichOneof("record_type") == "exit" for record in _records(path)):
+            assert time.monotonic() < deadline, f"{path} was not written to its end"
+            time.sleep(0.1)
+        for record in _records(path):
+            _note(told, record)
     return told
+
+
+def _records(path):
+    """Reads protocol buffers in LevelDB's log format, in blocks of 32 KiB."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, at, parts = path.read_bytes(), 7, b""
+    while len(content) - at >= 7:
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        _, size, kind = struct.unpack_from("<IHB", content, at)
+        if len(content) < at + 7 + size:
+            return
+        parts += content[at + 7 : at + 7 + size]
+        at += 7 + size
+        # 1 is a whole record and 4 the end of one.
+        if kind in (1, 4):
+            yield Record.FromString(parts)
+            parts = b""
 
 
 def _note(told, record):
