@@ -45,6 +45,7 @@ from service.requests import (
     TiledBody,
 )
 from service.sampling import Sampling, check_count, read_targets
+from service.warming import Warming
 from service.work import Desk, HungUpError, Work
 
 logger = logging.getLogger(__name__)
@@ -606,6 +607,7 @@ def make_app(
     limits: Limits | None = None,
     token: str = "",
     hosts: Sequence[str] = (),
+    warm: bool = False,
 ) -> FastAPI:
     """Makes the application.
 
@@ -614,6 +616,7 @@ def make_app(
         limits: what one request may ask for; None takes the defaults.
         token: what clients must know; empty for nothing.
         hosts: names, besides localhost and addresses, that the service may be called by where there is no token.
+        warm: whether to use everything once in the background when the service starts.
 
     Raises:
         UserError: a limit or the token cannot be used.
@@ -628,7 +631,11 @@ def make_app(
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        warming = Warming(service.catalogue, chosen)
+        if warm:
+            warming.start()
         yield
+        warming.stop()
         desk.close()
 
     app = FastAPI(

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import envs
 from envs import UserError
 from service.app import make_app
 from service.limits import Limits
@@ -494,3 +495,25 @@ def test_a_folder_without_a_model_is_refused_at_the_start(tmp_path):
     (tmp_path / "config.json").write_text('{"kind": "designer"}')
     with pytest.raises(UserError, match="is damaged"):
         Catalogue.of([tmp_path])
+
+
+def test_warming_up_uses_what_is_trained_and_can_be_stopped(monkeypatch):
+    from service import warming
+
+    problem = envs.get_problem("sokoban")
+    monkeypatch.setattr(warming, "all_problems", lambda: {"sokoban": problem})
+    source = Blocked()
+    trained = dataclasses.replace(record("trained", source), engine="torch")
+    catalogue = Catalogue({"trained": trained, "built": record("built", source)})
+    warm = warming.Warming(catalogue, Limits())
+    warm.start()
+    assert source.begun.acquire(timeout=10)
+    assert trained.source.loaded
+    source.go.set()
+    warm.join()
+    assert source.calls == [[0]]
+    stopped = warming.Warming(catalogue, Limits())
+    stopped.stop()
+    stopped.start()
+    stopped.join()
+    assert source.calls == [[0]]
