@@ -89,6 +89,10 @@ def read_file(problem: Problem, format: str, content: str | bytes, limits: Limit
         collection = _tried(lambda: read_collection(path, problem, format), path, "content")
     if collection.unsupported and not collection.levels:
         raise Refusal(422, _told(collection.unsupported[0], path), "content")
+    if len(collection.levels) > limits.count:
+        raise Refusal(
+            413, f"A file may hold at most {limits.count} levels; this one holds {len(collection.levels)}.", "content"
+        )
     for level in collection.levels:
         if level.size > limits.cells:
             raise Refusal(413, f"A level may have at most {limits.cells} tiles; one has {level.size}.", "content")

@@ -27,6 +27,9 @@ STATES, SECONDS = 50_000, 3.0
 #: How many edited levels a repair may measure, for the same reason.
 _EVALUATIONS = 2_000
 
+#: How many cells the frames of one answer may have.
+_MOST_SHOWN = 1 << 20
+
 #: How many constructed levels repairs of levels of at most so many cells lean on: large ones are dear to build.
 _DONORS = ((400, 100), (1000, 24), (np.inf, 4))
 
@@ -193,15 +196,19 @@ def play(problem: Problem, level: Level, actions: Sequence[str], since: int, las
     for name in actions:
         if name not in numbers:
             raise Refusal(422, f"There is no move {name!r}; the moves are {', '.join(rules.actions)}.", "actions")
-    states = [rules.start(level)]
+    state, made = rules.start(level), 0
+    shown = [] if since else [state]
     for name in actions:
-        if rules.outcome(states[-1]) != PLAYING:
+        if rules.outcome(state) != PLAYING:
             break
-        states.append(rules.step(states[-1], numbers[name]))
-    shown = states[-1:] if last else states[since:]
-    if len(shown) * level.size > limits.pixels:
-        raise Refusal(422, "That is too much to show at once; ask for the frames since a later move.", "since")
-    outcome = rules.outcome(states[-1])
+        state, made = rules.step(state, numbers[name]), made + 1
+        if made >= since and not last:
+            shown.append(state)
+        if len(shown) * level.size > _MOST_SHOWN:
+            raise Refusal(422, "That is too much to show at once; ask for the frames since a later move.", "since")
+    if last:
+        shown = [state]
+    outcome = rules.outcome(state)
     return answers.PlayAnswer(
         frames=[rules.ground(state).tolist() for state in shown],
         actors=[
@@ -213,7 +220,7 @@ def play(problem: Problem, level: Level, actions: Sequence[str], since: int, las
         ],
         won=outcome == WON,
         lost=outcome == LOST,
-        moves=len(states) - 1,
+        moves=made,
     )
 
 

@@ -24,6 +24,7 @@ class Limits:
         tries: how often as many levels are sampled as were asked for, until enough of them can be won or are near
             enough to their targets.
         seconds: the time that a solver may be asked to take for a level.
+        patience: the seconds after which a request for samples is answered with what there is.
         repair_seconds: the time that the repair of a level may take.
         steps: moves of a game that are replayed, and steps of a designer.
         pixels: in a picture that is sent or drawn.
@@ -38,6 +39,7 @@ class Limits:
     count: int = 64
     tries: int = 4
     seconds: float = 10.0
+    patience: float = 30.0
     repair_seconds: float = 2.0
     steps: int = 20_000
     pixels: int = 1 << 23

@@ -109,6 +109,7 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(service, path, body, sta
         ({"content": base64.b64encode(b"no picture").decode(), "from": "png"}, 422, "no PNG", "content"),
         ({"content": "\ud800", "from": "text"}, 422, "not Unicode", "content"),
         ({"content": "#####", "from": "exe"}, 422, "no format 'exe'", "from"),
+        ({"content": "##\n##\n\n" * 5, "from": "text"}, 413, "at most 4 levels; this one holds 5", "content"),
         ({"content": "\n".join(["#" * 30] * 30), "from": "text"}, 413, "at most 400 tiles", "content"),
         ({"content": "#####", "from": "text", "problem": "../etc"}, 404, "no problem of that name", "problem"),
     ],
@@ -517,3 +518,36 @@ def test_warming_up_uses_what_is_trained_and_can_be_stopped(monkeypatch):
     stopped.start()
     stopped.join()
     assert source.calls == [[0]]
+
+
+def test_a_model_that_cannot_be_loaded_is_a_fault_of_the_service(tmp_path, caplog):
+    folder = save_generator(tmp_path / "spoilt")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8] + b"\xff" * 8)
+    with client(Catalogue.of([folder])) as opened:
+        response = opened.post("/api/generators/spoilt/sample", json={})
+    refused(response, 500, "cannot be loaded")
+    assert str(tmp_path) not in response.text
+    assert str(tmp_path) in caplog.text
+
+
+def test_samples_are_answered_with_what_there_is_when_the_time_is_up():
+    class Empty:
+        def sample_all(self, asks):
+            time.sleep(0.1)
+            return [np.zeros((ask.n, 5, 5), np.uint8) for ask in asks]
+
+    catalogue = Catalogue({"empty": record("empty", Empty())})
+    with client(catalogue, Limits(patience=0.05)) as opened:
+        told = opened.post("/api/generators/empty/sample", json={"count": 2, "playable": True}).json()
+    assert (told["levels"], told["tried"]) == ([], 2)
+    assert any("0.05 seconds was up" in remark for remark in told["remarks"])
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 15_000, b'{"level": [[' + b"9" * 5000 + b"]]}", b'{"level": NaN}', b"\xff\xfe", b""]
+)
+def test_hostile_bodies_are_refused(service, body):
+    response = service.post(MEASURE, content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert response.json()["error"]["message"].endswith(".")
