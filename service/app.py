@@ -23,10 +23,12 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from envs import Problem, UserError, all_problems, construct
+from envs.art import is_tall
 from service import answers, files, levels, pages
 from service.access import Gate
 from service.batching import Batcher
 from service.designing import DesignStream, Run
+from service.documentation import POLICY as DOCUMENTATION_POLICY
 from service.documentation import page_of
 from service.limits import BodyLimit, Limits, Refusal
 from service.metrics import Meter, Metrics
@@ -91,6 +93,7 @@ class Service:
         desk: where requests are computed.
         metrics: what is counted.
         batchers: what answers requests for samples together, by the generator's name.
+        sheets: the drawings of each problem and size that were asked for; these are few, and never dropped.
         loading: held while a generator is loaded, by its name, so that one thread does it and none waits for it.
     """
 
@@ -99,6 +102,7 @@ class Service:
     desk: Desk
     metrics: Metrics
     batchers: dict[str, Batcher] = field(default_factory=dict)
+    sheets: dict[tuple[str, int], bytes] = field(default_factory=dict)
     loading: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def batcher(self, record: GeneratorRecord, work: Work) -> Batcher:
@@ -109,6 +113,15 @@ class Service:
                 report = partial(self.metrics.sampled, record.name)
                 self.batchers[record.name] = Batcher(source, self.desk, self.limits.window, self.limits.batch, report)
         return self.batchers[record.name]
+
+    async def sheet(self, problem: Problem, size: int) -> bytes:
+        """Returns the drawings of a problem: made once, one sheet after another, waiting for nothing else."""
+        key = (problem.name, size)
+        if key not in self.sheets:
+            async with self.loading["sheets"]:
+                if key not in self.sheets:
+                    self.sheets[key] = await asyncio.to_thread(files.sheet, problem, size)
+        return self.sheets[key]
 
 
 # What routes depend on.
@@ -144,6 +157,10 @@ async def health(service: Shared) -> answers.HealthAnswer:
         models=catalogue.size,
         loaded=catalogue.loaded,
         queue=len(service.desk.taken),
+        limits=answers.LimitsAnswer(
+            **{name: getattr(service.limits, name) for name in answers.LimitsAnswer.model_fields}
+        ),
+        prompts=[],
     )
 
 
@@ -174,17 +191,15 @@ async def list_designers(service: Shared) -> list[answers.DesignerAnswer]:
     "/problems/{problem}/tiles.png",
     summary="Draw the tiles",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}, **_refusals(404, 422, 503)},
+    responses={200: {"content": {"image/png": {}}}, **_refusals(404, 422)},
 )
 async def draw_tiles(
     problem: TheProblem,
     service: Shared,
-    request: Request,
-    size: Annotated[int, Query(ge=8, le=64, description="the side of a tile in pixels")] = 32,
+    size: Annotated[int, Query(ge=16, le=128, multiple_of=16, description="the side of a tile in pixels")] = 32,
 ) -> Response:
     """All drawings side by side in one row, on a transparent ground: the tiles, then what games show besides."""
-    async with service.desk.take(request) as work:
-        drawn = await service.desk.run(work, files.sheet, problem.name, size)
+    drawn = await service.sheet(problem, size)
     return Response(drawn, media_type="image/png", headers={"Cache-Control": "max-age=3600"})
 
 
@@ -370,10 +385,10 @@ def _download(kind: str, words: str) -> dict[str, Any]:
 
 @router.post("/problems/{problem}/level.png", summary="Draw a level", **_download("image/png", "The picture."))
 async def draw_level(problem: TheProblem, body: PictureBody, service: Shared, request: Request) -> Response:
-    """A picture of the level with its border, in the project's own art."""
+    """A picture of the level in the project's own art."""
     level = levels.read_level(problem, body.level, service.limits)
     async with service.desk.take(request) as work:
-        drawn = await service.desk.run(work, files.picture, problem, level, body.size, service.limits)
+        drawn = await service.desk.run(work, files.picture, problem, level, body.size, body.border, service.limits)
     return _attached(drawn, "image/png", f"{problem.name}.png")
 
 
@@ -440,6 +455,7 @@ def _some(names: Sequence[str] | Any) -> str:
 def _problem(problem: Problem, limits: Limits) -> answers.Problem:
     rules = problem.rules
     border = problem.tiles[problem.tile_ids[problem.border]].sprite if problem.border in problem.tile_ids else "outside"
+    shown = [*(rules.sprites[len(problem.tiles) :] if rules else ()), *files.GROUNDS]
     return answers.Problem(
         name=problem.name,
         title=problem.description,
@@ -453,11 +469,8 @@ def _problem(problem: Problem, limits: Limits) -> answers.Problem:
             )
             for i, tile in enumerate(problem.tiles)
         ],
-        sprites=[
-            *(tile.sprite or tile.name for tile in problem.tiles),
-            *(rules.sprites[len(problem.tiles) :] if rules else ()),
-            *files.GROUNDS,
-        ],
+        sprites=[*(tile.sprite or tile.name for tile in problem.tiles), *shown],
+        tall=[is_tall(name) for name in (*(tile.sprite for tile in problem.tiles), *shown)],
         border=border,
         shape=list(problem.default_shape),
         least=list(problem.smallest_shape),
@@ -667,7 +680,7 @@ def make_app(
 
     @app.get("/docs", include_in_schema=False)
     async def documentation() -> Response:
-        return HTMLResponse(page_of(_schema(app)))
+        return HTMLResponse(page_of(_schema(app)), headers={"Content-Security-Policy": DOCUMENTATION_POLICY})
 
     for address, file in pages.read_page().items():
         app.add_route(address, partial(pages.answer, file), ["GET"])

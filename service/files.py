@@ -12,7 +12,6 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -20,10 +19,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import Problem, UserError, get_problem
+from envs import Problem, UserError
 from envs.art import plain_tile, sprite
 from envs.level_io import Collection, format_names, read_collection, write_levels
+from envs.level_io.boxoban import SOKOBAN_TILES
 from envs.level_io.formats import LevelFormat, format_named
+from envs.level_io.vglc_tables import table_for
 from envs.pictures import render, save_png
 from service.answers import Format
 from service.limits import Limits, Refusal
@@ -35,6 +36,9 @@ GROUNDS = ("floor", "outside")
 
 #: What all files are called, before their extension.
 _NAME = "level"
+
+#: The formats that hold levels of Sokoban alone.
+_SOKOBAN = ("boxoban", "xsb")
 
 #: How a format's files are told to browsers; all others are text.
 _MEDIA_TYPES = {".png": "image/png", ".tmj": "application/json"}
@@ -60,6 +64,10 @@ def formats(problem: Problem) -> list[Format]:
     found = []
     for name, words in format_names().items():
         kind = format_named(name)
+        if name in _SOKOBAN and not SOKOBAN_TILES.keys() <= problem.tile_ids.keys():
+            continue
+        if name == "vglc" and table_for(problem.name) is None:
+            continue
         if len(problem.default_shape) == 2 or kind.storeys:
             extension = kind.extensions[0]
             text, write = not _is_picture(kind), "read only" not in words
@@ -136,7 +144,7 @@ def packed(files: list[LevelFile]) -> bytes:
     return archive.getvalue()
 
 
-def picture(problem: Problem, level: NDArray[np.uint8], size: int, limits: Limits) -> bytes:
+def picture(problem: Problem, level: NDArray[np.uint8], size: int, border: bool, limits: Limits) -> bytes:
     """Returns a level as it is shown, in PNG.
 
     Raises:
@@ -144,13 +152,11 @@ def picture(problem: Problem, level: NDArray[np.uint8], size: int, limits: Limit
     """
     if level.size * size * size > limits.pixels:
         raise Refusal(422, f"That picture would have more than {limits.pixels} pixels; choose smaller tiles.", "size")
-    return _png(render(problem, level, size))
+    return _png(render(problem, level, size, border=border))
 
 
-@lru_cache(maxsize=64)
-def sheet(name: str, size: int) -> bytes:
+def sheet(problem: Problem, size: int) -> bytes:
     """Returns all drawings that levels and games of a problem are shown by, side by side, in PNG."""
-    problem = get_problem(name)
     tiles = [sprite(tile.sprite, size) if tile.sprite else plain_tile(tile.colour, size) for tile in problem.tiles]
     others = [] if problem.rules is None else [sprite(name, size) for name in problem.rules.sprites[len(tiles) :]]
     grounds = [sprite(name, size) for name in GROUNDS]

@@ -316,7 +316,8 @@ def test_overload_is_answered_at_once():
             refused(response, 503, "busy with 4 requests")
             assert time.perf_counter() - began < 0.5
             assert int(response.headers["retry-after"]) >= 1
-        refused(opened.get("/api/problems/sokoban/tiles.png"), 503, "busy")
+        refused(opened.post("/api/problems/sokoban/measure", json={"level": WINNABLE}), 503, "busy")
+        assert opened.get("/api/problems/sokoban/tiles.png").status_code == 200
         assert opened.get("/api/problems").status_code == 200
         sources["first"].go.set()
         for thread in threads:
