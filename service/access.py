@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.limits import Refusal
+from service.refusals import Refusal
 
 #: The cookie that a browser keeps the token in.
 COOKIE = "tilewright-token"

@@ -26,8 +26,11 @@ from envs.level_io.boxoban import SOKOBAN_TILES
 from envs.level_io.formats import LevelFormat, format_named
 from envs.level_io.vglc_tables import table_for
 from envs.pictures import render, save_png
-from service.answers import Format
-from service.limits import Limits, Refusal
+from service.answers import ConvertAnswer, Format
+from service.levels import grid, named
+from service.limits import Limits
+from service.refusals import Refusal
+from service.work import Work
 
 Result = TypeVar("Result")
 
@@ -108,7 +111,12 @@ def read_file(problem: Problem, format: str, content: str | bytes, limits: Limit
 
 
 def write_file(
-    problem: Problem, levels: list[NDArray[np.uint8]], format: str, size: int, limits: Limits, titles: list[str]
+    problem: Problem,
+    levels: list[NDArray[np.uint8]],
+    format: str,
+    size: int,
+    limits: Limits,
+    titles: list[str] | None = None,
 ) -> list[LevelFile]:
     """Returns levels as a file of some format, and after it what belongs to it (the picture of a map's tiles).
 
@@ -128,11 +136,26 @@ def write_file(
         ]
 
 
-def text_of(file: LevelFile) -> tuple[str, bool]:
-    """Returns a file as text, and whether that is base64."""
-    if file.media_type == "image/png":
-        return base64.b64encode(file.content).decode(), True
-    return file.content.decode(), False
+def converted(
+    problem: Problem, content: str | bytes, source: str, target: str, size: int, limits: Limits, work: Work
+) -> ConvertAnswer:
+    """Returns a file in another format, with the levels in it."""
+    read = read_file(problem, source, content, limits)
+    file = write_file(problem, read.levels, target, size, limits, read.titles)[0]
+    picture = file.media_type == "image/png"
+    metrics = []
+    for level in read.levels:
+        work.check()
+        metrics.append(named(problem, problem.measure(level[None])[0]))
+    return ConvertAnswer(
+        content=base64.b64encode(file.content).decode() if picture else file.content.decode(),
+        base64=picture,
+        name=file.name,
+        media_type=file.media_type,
+        levels=[grid(level) for level in read.levels],
+        metrics=metrics,
+        remarks=[f"{change}: {number} tiles" for change, number in sorted(read.changes.items())],
+    )
 
 
 def packed(files: list[LevelFile]) -> bytes:

@@ -1,16 +1,14 @@
-"""What one request may ask for, and how a request is refused that asks for more."""
+"""What one request may ask for, and how many requests are taken."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from envs import UserError
 from envs.solving import processors
+from service.refusals import Refusal
 
 
 @dataclass(frozen=True)
@@ -60,26 +58,6 @@ class Limits:
     def threads(self) -> int:
         """How many requests are computed side by side."""
         return self.workers or processors()
-
-
-class Refusal(HTTPException):
-    """A request that is not answered, with the HTTP status that says why.
-
-    Args:
-        status: the HTTP status.
-        message: one sentence for people: what was given, what is allowed.
-        field: the part of the request that is to blame; empty for the whole of it.
-        headers: of the response.
-    """
-
-    def __init__(self, status: int, message: str, field: str = "", headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status, message, headers)
-        self.field = field
-
-    def response(self) -> JSONResponse:
-        """Returns the answer."""
-        error = {"message": self.detail, "field": self.field or None}
-        return JSONResponse({"error": error}, self.status_code, self.headers)
 
 
 class BodyLimit:

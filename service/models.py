@@ -18,7 +18,7 @@ from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from generators.spec import LevelSpec
 from service.answers import Engine
-from service.limits import Refusal
+from service.refusals import Refusal
 from service.sources import Constructive, Learned, Source, fitted
 
 logger = logging.getLogger(__name__)

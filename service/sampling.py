@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from envs import Problem
 from service.answers import Entry, SampleAnswer
 from service.batching import Batcher
-from service.levels import distances, judge, measured, mend, read_fixed
-from service.limits import Limits, Refusal
+from service.levels import distances, judge, measured, mended, read_fixed
+from service.limits import Limits
 from service.models import GeneratorRecord
+from service.refusals import Refusal
 from service.requests import SampleBody
 from service.sources import Ask
 from service.work import Desk, Work
@@ -108,7 +109,7 @@ class Sampling:
         entries = measured(self.problem, levels)
         for entry in entries:
             entry.seed = self.body.seed
-            if self.problem.rules is not None and (self.body.playable or self.body.solve) and not self._late():
+            if (self.body.playable or self.body.solve) and not self._late():
                 judge(self.problem, entry, work)
         return entries
 
@@ -122,21 +123,21 @@ class Sampling:
 
     async def _mended(self, wanted: int, desk: Desk, work: Work) -> list[Entry]:
         """Repairs so many of the samples that the solver did not win, the best ones first."""
-        mended: list[Entry] = []
+        found: list[Entry] = []
         rest = sorted((entry for entry in self.entries if not entry.playable), key=lambda entry: -entry.quality)
         mask = None if self.fixed is None else self.fixed >= 0
         for entry in rest[: 2 * wanted]:
-            if len(mended) == wanted or self._late():
+            if len(found) == wanted or self._late():
                 break
             level = np.array(entry.level, np.uint8)
-            found = await desk.run(work, mend, self.problem, level, mask, self.body.seed, self.limits, work)
-            if found.playable:
-                found.seed = self.body.seed
-                mended.append(found)
-        if mended:
-            edits = ", ".join(str(entry.edits) for entry in mended)
-            self.remarks.append(f"{len(mended)} levels were repaired, by {edits} tiles.")
-        return mended
+            other = await desk.run(work, mended, self.problem, level, mask, self.body.seed, self.limits, work)
+            if other.playable:
+                other.seed = self.body.seed
+                found.append(other)
+        if found:
+            edits = ", ".join(str(entry.edits) for entry in found)
+            self.remarks.append(f"{len(found)} levels were repaired, by {edits} tiles.")
+        return found
 
 
 def check_count(count: int, limits: Limits) -> None:

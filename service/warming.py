@@ -6,11 +6,13 @@ import logging
 import threading
 
 from envs import Problem, UserError, all_problems, construct
-from service.levels import judge, measured, mend
+from service.levels import examined, grid, mended, played
 from service.limits import Limits
 from service.models import Catalogue
+from service.refusals import HungUpError
+from service.requests import PlayBody
 from service.sources import Ask
-from service.work import HungUpError, Work
+from service.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +65,7 @@ class Warming:
         except UserError:
             return
         self._work.check()
-        entry = measured(problem, level[None])[0]
+        examined(problem, level[None], self._work)
+        mended(problem, level, None, 0, self._limits, self._work)
         if problem.rules is not None:
-            judge(problem, entry, self._work)
-            problem.rules.board(problem.rules.start(level))
-            mend(problem, level, None, 0, self._limits, self._work)
+            played(problem, level, PlayBody(level=grid(level), actions=[]), self._limits, self._work)

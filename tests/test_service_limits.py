@@ -366,7 +366,7 @@ def test_who_hangs_up_stops_the_work(path):
             thread.join()
         wait_for(lambda: opened.get("/api/health").json()["queue"] == 0, 10)
         assert time.perf_counter() - began < 15
-        assert f"tilewright_hung_up_total {float(len(hanging))}" in opened.get("/metrics").text
+        assert f'solve",status="499"}} {float(len(hanging))}' in opened.get("/metrics").text
 
 
 def test_who_hangs_up_on_a_designer_stops_it(monkeypatch):
