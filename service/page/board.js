@@ -1,42 +1,10 @@
 // Drawing levels and games on canvases, with the suite's own sprites.
 
-import { getPicture, named } from "./api.js";
 import { layout } from "./grids.js";
+import { ALONE, onSprites, spritesOf } from "./sprites.js";
 
-/** The sides in pixels of the sprites that are fetched; few, for they take the service seconds to draw. */
-const SIDES = [32, 64, 128];
 /** Below so many pixels tiles are drawn in their plain colours. */
 const LEAST = 6;
-/** The row of a sheet where sprites stand alone, after those in eight shades. */
-const ALONE = 8;
-
-const sheets = new Map();
-const waiting = new Set();
-
-/** Calls a listener whenever sprites have come that were not there when something was drawn. */
-export function onSprites(listener) {
-  waiting.add(listener);
-}
-
-/** Returns the sheet of a problem's sprites, {picture, side}, nearest in size that has come; asks for the right one. */
-function sheet(problem, size) {
-  const side = SIDES.find((known) => known >= size) ?? SIDES.at(-1);
-  if (size < LEAST) return null;
-  if (!sheets.has(problem.name)) sheets.set(problem.name, new Map());
-  const known = sheets.get(problem.name);
-  if (!known.has(side)) {
-    known.set(side, null);
-    getPicture(named("problems", problem.name, `tiles.png?size=${side}`)).then(
-      (picture) => {
-        known.set(side, { picture, side });
-        for (const listener of waiting) listener();
-      },
-      () => known.delete(side),
-    );
-  }
-  const come = [...known.values()].filter((found) => found);
-  return come.toSorted((one, other) => Math.abs(one.side - side) - Math.abs(other.side - side))[0] ?? null;
-}
 
 /**
  * Draws a board: sprites' numbers, flat, for each cell.
@@ -45,7 +13,7 @@ function sheet(problem, size) {
  * @param {{sprite: number, row: number, column: number, mirrored: boolean}[]} actors what stands between cells
  */
 export function drawBoard(context, problem, plan, board, size, actors = []) {
-  const sprites = sheet(problem, size);
+  const sprites = size < LEAST ? null : spritesOf(problem, size);
   context.imageSmoothingQuality = "high";
   const tall = (row, column) => {
     const cell = plan.cell(row, column);

@@ -1,11 +1,12 @@
 // Two generators side by side: equal orders, their levels, and what became of them on average.
 
-import { onSprites, thumbnail } from "./board.js";
+import { thumbnail } from "./board.js";
 import { byId, element, fillSelect, written } from "./elements.js";
 import { difference } from "./grids.js";
 import { mark, told } from "./gallery.js";
 import { choices, sample, wish } from "./sampling.js";
 import { interval, inWords } from "./metrics.js";
+import { onSprites } from "./sprites.js";
 
 const SIDES = ["a", "b"];
 
@@ -66,7 +67,7 @@ export class Compare {
         ...samples.map((sample, i) => {
           const picture = thumbnail(problem, sample.level, 104);
           this.#pictures.push(picture);
-          const label = `${this.#title(this.#results.get(side))}, level ${i + 1}: ${told(sample.entry)}. Edit it.`;
+          const label = `${this.#title(this.#results.get(side))}, level ${i + 1}: ${told(sample.entry, problem)}. Edit it.`;
           return element(
             "button",
             { type: "button", className: "level", "aria-label": label, onclick: () => this.open(sample) },

@@ -27,7 +27,9 @@ export class Files {
       if (event.dataTransfer.files.length) this.read(event.dataTransfer.files[0]);
     });
     byId("new-level").addEventListener("click", () => this.#askSize());
-    byId("new-form").addEventListener("submit", (event) => event.submitter.value === "create" && this.#create());
+    byId("new-dialog").addEventListener("close", () => {
+      if (byId("new-dialog").returnValue === "create") this.#create();
+    });
     workshop.on("project", () => this.#offer());
   }
 
@@ -108,6 +110,7 @@ export class Files {
       }),
     );
     byId("new-tile").replaceChildren(...problem.tiles.map(({ id, name }) => new Option(name, id)));
+    byId("new-dialog").returnValue = "";
     byId("new-dialog").showModal();
   }
 

@@ -1,11 +1,14 @@
 // The samples: small pictures in an order to choose, and how they are opened.
 
-import { onSprites, thumbnail } from "./board.js";
+import { thumbnail } from "./board.js";
 import { byId, counted, element, icon } from "./elements.js";
 import { difference } from "./grids.js";
+import { onSprites } from "./sprites.js";
 
 /** How large pictures may be, in pixels of the page. */
 const SIDE = 120;
+/** Levels that are wider than so many times their height have a line of their own. */
+const LONG = 4;
 
 export class Gallery {
   #shown = [];
@@ -28,25 +31,29 @@ export class Gallery {
   #show() {
     const { problem, samples } = this.workshop.project;
     const ordered = ORDERS[byId("order-by").value](samples);
+    const long = samples.some(({ level }) => level.shape.at(-1) > LONG * level.shape.at(-2));
+    this.list.classList.toggle("long", long);
+    const side = long ? LONG * SIDE : SIDE;
     this.#pictures = new Map(
-      samples.map((sample) => [sample, this.#pictures.get(sample) ?? thumbnail(problem, sample.level, SIDE)]),
+      samples.map((sample) => [sample, this.#pictures.get(sample) ?? thumbnail(problem, sample.level, side)]),
     );
     this.#shown = ordered.map((sample, i) => this.#option(sample, i));
     this.list.replaceChildren(...this.#shown.map(({ option }) => option));
-    byId("gallery-words").textContent = samples.length ? counted(samples.length, "sample") : "";
+    byId("gallery-words").textContent = samples.length ? String(samples.length) : "";
     byId("gallery-empty").hidden = samples.length > 0;
     this.#mark();
   }
 
   #option(sample, i) {
     const { entry } = sample;
+    const { problem } = this.workshop.project;
     const option = element(
       "li",
       {
         role: "option",
         tabIndex: i ? -1 : 0,
         "aria-selected": "false",
-        "aria-label": `Sample ${i + 1}: quality ${entry.quality.toFixed(2)}, ${told(entry)}`,
+        "aria-label": `Sample ${i + 1}: quality ${entry.quality.toFixed(2)}, ${told(entry, problem)}`,
         onclick: () => this.open(sample),
       },
       this.#pictures.get(sample).canvas,
@@ -61,7 +68,7 @@ export class Gallery {
     if (project.level === sample.level) return;
     project.take(sample.level, "open a sample", sample);
     this.workshop.tell("level");
-    this.workshop.say(`Opened a sample of quality ${sample.entry.quality.toFixed(2)}, ${told(sample.entry)}.`);
+    this.workshop.say(`Opened a sample of quality ${sample.entry.quality.toFixed(2)}, ${told(sample.entry, project.problem)}.`);
   }
 
   #mark() {
@@ -112,10 +119,15 @@ function variety(samples) {
 }
 
 /** Returns whether a level can be won, in words. */
-export function told({ playable, solution, repaired }) {
+export function told({ playable, solution, repaired }, problem) {
   const words = playable ? "can be won" : playable === false ? "cannot be won" : "not known whether it can be won";
-  const moves = solution ? ` in ${counted(solution.length, "move")}` : "";
+  const moves = solution ? ` in ${length(solution.length, problem)}` : "";
   return `${words}${moves}${repaired ? ", repaired" : ""}`;
+}
+
+/** Returns how long a game is: moves or, where it runs by itself, seconds. */
+export function length(moves, { ticks_per_second: ticks }) {
+  return ticks ? `${(moves / ticks).toFixed(1)} seconds` : counted(moves, "move");
 }
 
 /** Returns the sign of whether a level can be won. */

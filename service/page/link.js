@@ -6,7 +6,7 @@ import { interval } from "./metrics.js";
 import { sample, wish } from "./sampling.js";
 
 /** How long the page waits after a change until the address follows, in milliseconds. */
-const SETTLING = 250;
+const SETTLING = 150;
 
 export class Link {
   #timer = 0;
@@ -31,7 +31,7 @@ export class Link {
     const parts = new URLSearchParams({ problem: project.problem.name, generator: asked.generator });
     parts.set("seed", asked.seed);
     parts.set("count", asked.count);
-    if (asked.playable) parts.set("playable", "1");
+    parts.set("playable", Number(asked.playable));
     if (asked.prompt) parts.set("prompt", asked.prompt);
     for (const [metric, target] of Object.entries(asked.targets)) {
       const [low, high] = interval(target);
@@ -93,12 +93,13 @@ export class Link {
   }
 
   #options(parts, project) {
+    const { problem } = project;
     const number = (name) => (/^\d{1,9}$/.test(parts.get(name) ?? "") ? Number(parts.get(name)) : project[name]);
-    const known = this.workshop.generatorsOf(project.problem.name).map(({ name }) => name);
+    const known = this.workshop.generatorsOf(problem.name).map(({ name }) => name);
     if (known.includes(parts.get("generator"))) project.generator = parts.get("generator");
     project.seed = number("seed");
     project.count = Math.min(Math.max(number("count"), 1), this.workshop.limits.count);
-    project.playable = parts.get("playable") === "1";
+    project.playable = problem.playable && parts.get("playable") !== "0";
     project.prompt = parts.get("prompt") ?? "";
     project.targets = new Map();
     for (const [name, value] of parts) {

@@ -3,6 +3,7 @@
 import { named, post } from "./api.js";
 import { BoardView } from "./board.js";
 import { byId, counted, element } from "./elements.js";
+import { length } from "./gallery.js";
 import { toNested } from "./grids.js";
 import { Timeline } from "./timeline.js";
 
@@ -54,6 +55,7 @@ export class Game {
   }
 
   #open() {
+    this.#label(0);
     const { keys, rules, ticks_per_second: ticks } = this.#problem;
     byId("game-words").textContent = rules;
     byId("game-buttons").replaceChildren(
@@ -79,7 +81,7 @@ export class Game {
   /** Begins the level, or begins it again, with a list of moves to be shown. */
   async begin(moves = []) {
     const { problem, shape, level } = this.workshop.project;
-    this.#round++;
+    const round = ++this.#round;
     this.#stop();
     this.#level = toNested(shape, level.tiles);
     this.#moves = [];
@@ -91,7 +93,10 @@ export class Game {
     this.timeline.load(0);
     this.view.show(problem, shape, level.tiles);
     await this.#play(moves, 0);
+    if (round !== this.#round) return;
     this.timeline.load(this.#frames.length, { play: moves.length > 0 });
+    // Keys that were pressed too early.
+    this.#send();
   }
 
   /** Shows how the solver wins the level. */
@@ -134,9 +139,7 @@ export class Game {
       this.#moves = actions.slice(0, reply.moves);
       this.#frames.push(...reply.frames.map((board, i) => ({ board, actors: reply.actors[i] })));
       this.over = reply.won ? "Won" : reply.lost ? "Lost" : "";
-      const { ticks_per_second: ticks } = this.#problem;
-      const took = ticks ? `${(this.#moves.length / ticks).toFixed(1)} seconds` : counted(this.#moves.length, "move");
-      byId("game-outcome").textContent = this.over && `${this.over} in ${took}.`;
+      byId("game-outcome").textContent = this.over && `${this.over} in ${length(this.#moves.length, this.#problem)}.`;
     } catch (error) {
       if (round === this.#round) {
         this.#stop();
@@ -162,15 +165,14 @@ export class Game {
 
   /** Plays an action from what is shown. */
   #act(action) {
-    if (!this.#frames.length) return;
-    if (!this.#queue.length && !this.#sending) this.#cut(this.timeline.index);
+    if (this.#frames.length && !this.#queue.length && !this.#sending) this.#cut(this.timeline.index);
     if (this.over) return;
     this.#queue.push(action);
     this.#send();
   }
 
   async #send() {
-    if (this.#sending || !this.#queue.length) return;
+    if (this.#sending || !this.#queue.length || !this.#frames.length) return;
     const round = this.#round;
     this.#sending = true;
     await this.#play(this.#queue.splice(0), this.#moves.length + 1);
@@ -187,8 +189,11 @@ export class Game {
     const { problem, shape } = this.workshop.project;
     this.view.show(problem, shape, board.flat(), actors);
     if (actors.length) this.view.reveal(actors[0].row, actors[0].column);
-    const { tiles } = problem;
-    this.canvas.setAttribute("aria-label", `Game of ${problem.name} with ${tiles.length} kinds of tile, move ${index}`);
+    this.#label(index);
+  }
+
+  #label(index) {
+    this.canvas.setAttribute("aria-label", `Game of ${this.#problem.name}, move ${index}`);
   }
 
   // Keys and buttons.
@@ -211,8 +216,8 @@ export class Game {
 
   #hold(button) {
     this.#held.add(button);
-    if (this.#clock || !this.#frames.length) return;
-    this.#cut(this.timeline.index);
+    if (this.#clock) return;
+    if (this.#frames.length) this.#cut(this.timeline.index);
     if (this.over) return;
     this.#clock = setInterval(() => this.#tick(), 1000 / this.#problem.ticks_per_second);
   }

@@ -23,8 +23,7 @@ export class Project {
     this.entry = null;
     this.samples = [];
 
-    const first = generators.find((generator) => generator.default) ?? generators[0];
-    this.generator = first?.name ?? "";
+    this.generator = generators.find((generator) => generator.default).name;
     this.seed = 1;
     // Large levels take longer to sample, and are larger to look at.
     this.count = cells(problem.shape) > 500 ? 4 : 12;

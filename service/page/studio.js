@@ -1,7 +1,6 @@
 // The studio page: fetches what the service has, puts the parts together, and opens what the address says.
 
 import { Blocks } from "./blocks.js";
-import { onSprites } from "./board.js";
 import { Compare } from "./compare.js";
 import { Controls } from "./controls.js";
 import { Editor } from "./editor.js";
@@ -12,6 +11,7 @@ import { Link } from "./link.js";
 import { Metrics } from "./metrics.js";
 import { Game } from "./play.js";
 import { Range } from "./range.js";
+import { onSprites } from "./sprites.js";
 import { Watch } from "./watch.js";
 import { Workshop } from "./workshop.js";
 
@@ -104,7 +104,7 @@ async function start() {
   workshop.on("entry", () => {
     const { entry, problem } = workshop.project;
     byId("verdict").replaceChildren(
-      ...(entry && problem.playable ? [mark(entry), sentence(told(entry))] : [entry ? "" : "Measuring…"]),
+      ...(entry && problem.playable ? [mark(entry), sentence(told(entry, problem))] : [entry ? "" : "Measuring…"]),
     );
     byId("watch-solution").hidden = !entry?.solution;
     byId("repair").hidden = !problem.playable || !entry || entry.playable === true;
@@ -123,8 +123,7 @@ async function start() {
   }
 
   if (!(await link.restore())) {
-    const wanted = workshop.generators.find((generator) => generator.default)?.problem ?? names[0];
-    if (!workshop.project) workshop.switchTo(wanted);
+    if (!workshop.project) workshop.switchTo(workshop.generators[0]?.problem ?? names[0]);
     await begin();
   }
   document.body.dataset.ready = "true";

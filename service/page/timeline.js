@@ -82,8 +82,9 @@ export class Timeline {
   }
 
   #seek() {
+    const index = Number(this.slider.value);
     this.pause();
-    this.go(Number(this.slider.value));
+    this.go(index);
   }
 
   #tell() {
