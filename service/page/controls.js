@@ -77,9 +77,9 @@ export class Controls {
   // Orders.
 
   /** Samples levels for the gallery; where the level at hand is nobody's work, the best of them takes its place. */
-  async generate() {
+  async generate({ another = byId("new-seed").checked } = {}) {
     const { project, workshop } = this;
-    if (byId("new-seed").checked) byId("seed").value = project.seed = anySeed();
+    if (another) byId("seed").value = project.seed = anySeed();
     const asked = wish(project);
     const locked = project.anyLocked && fits(workshop.generator, project);
     const fixed = locked ? kept(project, (cell) => !project.locks[cell]) : null;
@@ -110,7 +110,7 @@ export class Controls {
     }
     if (!whole && !fits(generator, project)) {
       const [wanted, given] = [generator, project].map(({ shape }) => shape.join(" x "));
-      workshop.say(`${generator.title} makes levels of ${wanted} tiles; this one has ${given}.`);
+      workshop.complain(`${generator.title} makes levels of ${wanted} tiles; this one has ${given}.`);
       return;
     }
     await workshop.work("Making new tiles…", async (signal) => {

@@ -6,6 +6,8 @@ import { blank, cells, fromNested, toNested } from "./grids.js";
 
 /** How large tiles are in pictures that are saved, in pixels. */
 const TILE = 32;
+/** How many levels of a file are shown beside its first. */
+const MOST_SHOWN = 24;
 /** How long a side of a new level may be, in tiles. */
 const LONGEST = 256;
 /** What people call the formats whose own names say less. */
@@ -25,6 +27,13 @@ export class Files {
     stage.addEventListener("drop", (event) => {
       event.preventDefault();
       if (event.dataTransfer.files.length) this.read(event.dataTransfer.files[0]);
+    });
+    const menu = byId("download");
+    menu.addEventListener("focusout", (event) => {
+      if (event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
+    });
+    menu.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.#closeMenu();
     });
     byId("new-level").addEventListener("click", () => this.#askSize());
     byId("new-dialog").addEventListener("close", () => {
@@ -49,11 +58,15 @@ export class Files {
     );
   }
 
+  #closeMenu() {
+    byId("download").open = false;
+    byId("download").querySelector("summary").focus();
+  }
+
   async #save(what, options) {
     const { workshop } = this;
     const { problem, shape, level } = workshop.project;
-    byId("download").open = false;
-    byId("download").querySelector("summary").focus();
+    this.#closeMenu();
     await workshop.work("Writing the file…", async (signal) => {
       const body = { level: toNested(shape, level.tiles), ...options };
       const { blob, name } = await postForFile(named("problems", problem.name, what), body, signal);
@@ -64,7 +77,7 @@ export class Files {
     });
   }
 
-  /** Reads a level file: its first level goes to the editor, all of them to the gallery. */
+  /** Reads a level file: its first level goes to the editor, and what it holds among the samples. */
   async read(file) {
     const { workshop } = this;
     const { project } = workshop;
@@ -73,6 +86,11 @@ export class Files {
       project.take(fromNested(levels[0]), `open ${file.name}`);
       workshop.tell("level");
       workshop.say([`${counted(levels.length, "level")} in ${file.name}.`, ...remarks].join(" "));
+      for (const level of levels.slice(0, MOST_SHOWN)) {
+        const entry = await post(named("problems", project.problem.name, "measure"), { level }, signal);
+        project.addSamples([{ level: fromNested(level), entry, origin: null }]);
+        workshop.tell("samples");
+      }
     });
   }
 
@@ -119,7 +137,7 @@ export class Files {
     const { most } = workshop.project.problem;
     const shape = Array.from(byId("new-form").querySelectorAll("input[name=size]"), (input) => Number(input.value));
     if (cells(shape) > most) {
-      workshop.say(`A level may have at most ${most} tiles; that would be ${cells(shape)}.`);
+      workshop.complain(`A level may have at most ${most} tiles; that would be ${cells(shape)}.`);
       return;
     }
     workshop.project.take(blank(shape, Number(byId("new-tile").value)), "new level");

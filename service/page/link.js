@@ -74,7 +74,7 @@ export class Link {
     if (parts.has("level")) {
       const level = unpack(parts.get("level"), problem.tiles.length);
       if (level?.shape.length !== problem.shape.length) {
-        workshop.say("The level in the link cannot be read.");
+        workshop.complain("The level in the link cannot be read.");
         return false;
       }
       project.start(level, { locks: locksFor(level) });

@@ -119,7 +119,7 @@ async function start() {
   /** Samples first levels for a problem that nothing has been done for. */
   async function begin() {
     const { project } = workshop;
-    if (!project.samples.length && !project.canUndo) await controls.generate();
+    if (!project.samples.length && !project.canUndo) await controls.generate({ another: false });
   }
 
   if (!(await link.restore())) {

@@ -69,7 +69,7 @@ export class Watch {
     const { project } = workshop;
     const fromLevel = byId("watch-start").value === "level";
     if (fromLevel && designer.shape.join() !== project.shape.join()) {
-      workshop.say(`The ${designer.title} works on ${designer.shape.join(" x ")} tiles; this level has ${project.shape.join(" x ")}.`);
+      workshop.complain(`The ${designer.title} works on ${designer.shape.join(" x ")} tiles; this level has ${project.shape.join(" x ")}.`);
       return;
     }
     const body = {

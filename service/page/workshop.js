@@ -144,10 +144,15 @@ export class Workshop {
     byId("message").textContent = words;
   }
 
+  /** Says that something cannot be done, until it is dismissed or something else is done. */
+  complain(words) {
+    byId("error-words").textContent = words;
+    byId("error").hidden = false;
+  }
+
   fail(error) {
     const expected = error instanceof ServiceError;
-    byId("error-words").textContent = expected ? error.message : `The page has made a mistake: ${error.message}`;
-    byId("error").hidden = false;
+    this.complain(expected ? error.message : `The page has made a mistake: ${error.message}`);
     if (!expected) throw error;
   }
 
