@@ -73,8 +73,8 @@ def studio(options: StudioOptions) -> None:
     """
     try:
         import fastapi  # noqa: F401, PLC0415 (an extra)
-        import multipart  # noqa: F401, PLC0415
         import prometheus_client  # noqa: F401, PLC0415
+        import python_multipart  # noqa: F401, PLC0415
         import uvicorn  # noqa: PLC0415
     except ImportError as error:
         raise UserError(

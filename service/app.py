@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import logging
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +20,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse
-from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from envs import Problem, UserError, all_problems, construct
-from service import answers, files, levels
+from service import answers, files, levels, pages
 from service.access import Gate
 from service.batching import Batcher
 from service.designing import DesignStream, Run
@@ -46,9 +49,6 @@ from service.work import Desk, HungUpError, Work
 
 logger = logging.getLogger(__name__)
 
-#: The page.
-PAGE = Path(__file__).parent / "page"
-
 #: The status for a client that has hung up, which never gets it; the books of proxies know it by this number.
 _HUNG_UP = 499
 
@@ -63,6 +63,15 @@ _WORDS = {
     422: "The request is well formed, but cannot be done; `field` says where.",
     500: "The service is at fault; its log says why.",
     503: "The service is busy; `Retry-After` says when to try again.",
+}
+
+
+#: What is said of a part of a request that does not have the form that it must have.
+_FORMS = {
+    "level": "level must be a grid of tile ids: rows of whole numbers from 0 to 255.",
+    "fixed": "fixed must be a grid: of tile ids and null to sample, of true and false to repair.",
+    "locked": "locked must be a grid of true and false.",
+    "targets": "targets must give by the name of each metric a number, or [least, greatest].",
 }
 
 
@@ -81,6 +90,7 @@ class Service:
         desk: where requests are computed.
         metrics: what is counted.
         batchers: what answers requests for samples together, by the generator's name.
+        loading: held while a generator is loaded, by its name, so that one thread does it and none waits for it.
     """
 
     catalogue: Catalogue
@@ -88,20 +98,15 @@ class Service:
     desk: Desk
     metrics: Metrics
     batchers: dict[str, Batcher] = field(default_factory=dict)
+    loading: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def batcher(self, record: GeneratorRecord, work: Work) -> Batcher:
         """Returns what samples of a generator, which is loaded if need be."""
-        source = await self.desk.run(work, record.source.get)
-        if record.name not in self.batchers:
-            joined = self.metrics.joined.labels(record.name)
-            sampled = self.metrics.levels.labels(record.name)
-
-            def report(requests: int, number: int) -> None:
-                joined.observe(requests)
-                sampled.inc(number)
-
-            limits = self.limits
-            self.batchers[record.name] = Batcher(source, self.desk, limits.window, limits.batch, report)
+        async with self.loading[record.name]:
+            if record.name not in self.batchers:
+                source = await self.desk.run(work, record.source.get)
+                report = partial(self.metrics.sampled, record.name)
+                self.batchers[record.name] = Batcher(source, self.desk, self.limits.window, self.limits.batch, report)
         return self.batchers[record.name]
 
 
@@ -450,6 +455,7 @@ def _problem(problem: Problem, limits: Limits) -> answers.Problem:
         sprites=[
             *(tile.sprite or tile.name for tile in problem.tiles),
             *(rules.sprites[len(problem.tiles) :] if rules else ()),
+            *files.GROUNDS,
         ],
         border=border,
         shape=list(problem.default_shape),
@@ -545,6 +551,7 @@ async def _refuse_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    where = place[0] if place else ""
     if first["type"] == "json_invalid":
         return Refusal(400, "The body is no JSON.").response()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -552,9 +559,8 @@ async def _refuse_invalid(request: Request, error: Exception) -> Response:
     wanted = "multipart/form-data" if form else "application/json"
     if request.method == "POST" and kind != wanted:
         return Refusal(415, f"The body must be {wanted}; got {kind or 'no media type'}.").response()
-    # Of a level that is wrong in many places the first will do.
-    where = ".".join(place[:2])
-    message = f"{where}: {first['msg']}." if where else f"{first['msg']}."
+    # Of what is wrong in many places, and in several ways, the first will do.
+    message = _FORMS.get(where) or f"{where or 'The body'}: {first['msg']}."
     return Refusal(422, message, where).response()
 
 
@@ -567,9 +573,32 @@ async def _hung_up(request: Request, error: Exception) -> Response:
     return Response(status_code=_HUNG_UP)
 
 
-async def _fail(request: Request, error: Exception) -> Response:
-    # The framework logs the traceback; clients have no use for it.
-    return Refusal(500, "Something went wrong here; the log of the service says what.").response()
+class Faults:
+    """Logs what goes wrong with its traceback, of which clients are told in one sentence.
+
+    Args:
+        app: what answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        except Exception:
+            logger.exception("%s %s failed", scope.get("method"), scope["path"])
+            if not begun:
+                refusal = Refusal(500, "Something went wrong here; the log of the service says what.")
+                await refusal.response()(scope, receive, send)
 
 
 def make_app(
@@ -618,7 +647,6 @@ def make_app(
         (RequestValidationError, _refuse_invalid),
         (UserError, _refuse_user),
         (HungUpError, _hung_up),
-        (Exception, _fail),
     ):
         app.add_exception_handler(kind, handler)
 
@@ -634,8 +662,11 @@ def make_app(
     async def documentation() -> Response:
         return HTMLResponse(page_of(_schema(app)))
 
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    for address, file in pages.read_page().items():
+        app.add_route(address, partial(pages.answer, file), ["GET"])
+
     # The last that is added sees a request first.
+    app.add_middleware(Faults)
     app.add_middleware(BodyLimit, most=chosen.body)
     app.add_middleware(Gate, token=token, hosts=tuple(hosts))
     app.add_middleware(Meter, metrics=metrics)

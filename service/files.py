@@ -30,6 +30,9 @@ from service.limits import Limits, Refusal
 
 Result = TypeVar("Result")
 
+#: What pictures show beneath the tiles, and around a level whose border is no tile; the last of a sheet of drawings.
+GROUNDS = ("floor", "outside")
+
 #: What all files are called, before their extension.
 _NAME = "level"
 
@@ -146,7 +149,8 @@ def sheet(name: str, size: int) -> bytes:
     problem = get_problem(name)
     tiles = [sprite(tile.sprite, size) if tile.sprite else plain_tile(tile.colour, size) for tile in problem.tiles]
     others = [] if problem.rules is None else [sprite(name, size) for name in problem.rules.sprites[len(tiles) :]]
-    return _png(np.concatenate([*tiles, *others], axis=1))
+    grounds = [sprite(name, size) for name in GROUNDS]
+    return _png(np.concatenate([*tiles, *others, *grounds], axis=1))
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:

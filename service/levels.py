@@ -13,6 +13,7 @@ from envs import Problem, UserError, construct, get_rules
 from envs.problem import Shape
 from envs.rules import LOST, PLAYING, WON, Solution
 from envs.suite import nearness
+from generators.judging.playability import PROCESSOR_TIME
 from service import answers
 from service.limits import Limits, Refusal
 from service.work import Work
@@ -24,10 +25,10 @@ Level = NDArray[np.uint8]
 STATES, SECONDS = 50_000, 3.0
 
 #: How many edited levels a repair may measure, for the same reason.
-_EVALUATIONS = 20_000
+_EVALUATIONS = 2_000
 
-#: How many constructed levels repairs lean on; fewer where levels are large.
-_DONORS, _FEW_DONORS, _LARGE = 100, 24, 400
+#: How many constructed levels repairs of levels of at most so many cells lean on: large ones are dear to build.
+_DONORS = ((400, 100), (1000, 24), (np.inf, 4))
 
 
 def read_level(problem: Problem, given: Any, limits: Limits, field: str = "level") -> Level:
@@ -156,6 +157,7 @@ def mend(
         solver_budget=STATES,
         donors=donors(problem.name, level.shape),
         seed=seed,
+        processor_time=PROCESSOR_TIME,
     )
     work.check()
     entry = measured(problem, found.levels)[0]
@@ -168,7 +170,7 @@ def mend(
 @lru_cache(maxsize=64)
 def donors(problem: str, shape: Shape) -> NDArray[np.uint8]:
     """Returns constructed levels for repairs to lean on, uint8 (n, *shape); none where none can be constructed."""
-    number = _DONORS if np.prod(shape) <= _LARGE else _FEW_DONORS
+    number = next(number for most, number in _DONORS if np.prod(shape) <= most)
     try:
         return construct(problem, number, 0, shape)
     except UserError:

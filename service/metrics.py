@@ -48,6 +48,11 @@ class Metrics:
         queue = Gauge("tilewright_queue", "Requests that are being computed or wait.", registry=self._registry)
         queue.set_function(taken)
 
+    def sampled(self, generator: str, requests: int, levels: int) -> None:
+        """Counts one call of a model."""
+        self.joined.labels(generator).observe(requests)
+        self.levels.labels(generator).inc(levels)
+
     def text(self) -> bytes:
         """Returns all of it in Prometheus' text format."""
         return generate_latest(self._registry)

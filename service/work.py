@@ -113,7 +113,8 @@ class Desk:
     """
 
     def __init__(self, workers: int, queue: int) -> None:
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="work")
+        self._workers = workers
+        self._threads = self._new_threads()
         self.places = workers + queue
         self.taken: set[Work] = set()
 
@@ -158,10 +159,14 @@ class Desk:
             raise
 
     def close(self) -> None:
-        """Stops all work and waits for the threads."""
+        """Stops all work and waits for the threads; new ones start if there is more to do."""
         for work in list(self.taken):
             work.stop()
         self._threads.shutdown(cancel_futures=True)
+        self._threads = self._new_threads()
+
+    def _new_threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._workers, thread_name_prefix="work")
 
 
 async def _listen(request: Request, work: Work) -> None:
