@@ -65,6 +65,7 @@ class Problem(BaseModel):
     title: str = Field(description="what a good level is, in one line")
     tiles: list[Tile]
     sprites: list[str] = Field(description="the drawings of tiles.png in their order: the tiles, then what games show")
+    tall: list[bool] = Field(description="which drawings stand up and throw a shadow on what is behind them")
     border: str = Field(description="the drawing around a level")
     shape: list[int] = Field(description="height and width; depth before them for levels of three axes")
     least: list[int] = Field(description="the least shape")
@@ -190,6 +191,14 @@ class ConvertAnswer(BaseModel):
     remarks: list[str] = Field(description="what did not come over one to one")
 
 
+class LimitsAnswer(BaseModel):
+    """What one request may ask for."""
+
+    count: int = Field(description="levels")
+    cells: int = Field(description="tiles in a level")
+    seconds: float = Field(description="the time of a solver")
+
+
 class HealthAnswer(BaseModel):
     """Whether the service is alive."""
 
@@ -198,6 +207,8 @@ class HealthAnswer(BaseModel):
     models: int = Field(description="how many generators and designers are served")
     loaded: int = Field(description="how many of these are in memory")
     queue: int = Field(description="how many requests are being computed or wait")
+    limits: LimitsAnswer
+    prompts: list[str] = Field(description="the problems whose levels can be asked for in words")
 
 
 class StepEvent(BaseModel):

@@ -23,6 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from envs import Problem, UserError, all_problems, construct
+from envs.art import is_tall
 from service import answers, files, levels, pages
 from service.access import Gate
 from service.batching import Batcher
@@ -143,6 +144,10 @@ async def health(service: Shared) -> answers.HealthAnswer:
         models=catalogue.size,
         loaded=catalogue.loaded,
         queue=len(service.desk.taken),
+        limits=answers.LimitsAnswer(
+            **{name: getattr(service.limits, name) for name in answers.LimitsAnswer.model_fields}
+        ),
+        prompts=[],
     )
 
 
@@ -179,7 +184,7 @@ async def draw_tiles(
     problem: TheProblem,
     service: Shared,
     request: Request,
-    size: Annotated[int, Query(ge=8, le=64, description="the side of a tile in pixels")] = 32,
+    size: Annotated[int, Query(ge=8, le=128, description="the side of a tile in pixels")] = 32,
 ) -> Response:
     """All drawings side by side in one row, on a transparent ground: the tiles, then what games show besides."""
     async with service.desk.take(request) as work:
@@ -369,10 +374,10 @@ def _download(kind: str, words: str) -> dict[str, Any]:
 
 @router.post("/problems/{problem}/level.png", summary="Draw a level", **_download("image/png", "The picture."))
 async def draw_level(problem: TheProblem, body: PictureBody, service: Shared, request: Request) -> Response:
-    """A picture of the level with its border, in the project's own art."""
+    """A picture of the level in the project's own art."""
     level = levels.read_level(problem, body.level, service.limits)
     async with service.desk.take(request) as work:
-        drawn = await service.desk.run(work, files.picture, problem, level, body.size, service.limits)
+        drawn = await service.desk.run(work, files.picture, problem, level, body.size, body.border, service.limits)
     return _attached(drawn, "image/png", f"{problem.name}.png")
 
 
@@ -439,6 +444,7 @@ def _some(names: Sequence[str] | Any) -> str:
 def _problem(problem: Problem, limits: Limits) -> answers.Problem:
     rules = problem.rules
     border = problem.tiles[problem.tile_ids[problem.border]].sprite if problem.border in problem.tile_ids else "outside"
+    shown = [*(rules.sprites[len(problem.tiles) :] if rules else ()), *files.GROUNDS]
     return answers.Problem(
         name=problem.name,
         title=problem.description,
@@ -452,11 +458,8 @@ def _problem(problem: Problem, limits: Limits) -> answers.Problem:
             )
             for i, tile in enumerate(problem.tiles)
         ],
-        sprites=[
-            *(tile.sprite or tile.name for tile in problem.tiles),
-            *(rules.sprites[len(problem.tiles) :] if rules else ()),
-            *files.GROUNDS,
-        ],
+        sprites=[*(tile.sprite or tile.name for tile in problem.tiles), *shown],
+        tall=[is_tall(name) for name in (*(tile.sprite for tile in problem.tiles), *shown)],
         border=border,
         shape=list(problem.default_shape),
         least=list(problem.smallest_shape),

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from envs import Problem, UserError, get_problem
 from envs.art import plain_tile, sprite
 from envs.level_io import Collection, format_names, read_collection, write_levels
+from envs.level_io.boxoban import SOKOBAN_TILES
 from envs.level_io.formats import LevelFormat, format_named
 from envs.pictures import render, save_png
 from service.answers import Format
@@ -35,6 +36,9 @@ GROUNDS = ("floor", "outside")
 
 #: What all files are called, before their extension.
 _NAME = "level"
+
+#: The formats that hold levels of Sokoban alone.
+_SOKOBAN = ("boxoban", "xsb")
 
 #: How a format's files are told to browsers; all others are text.
 _MEDIA_TYPES = {".png": "image/png", ".tmj": "application/json"}
@@ -60,6 +64,8 @@ def formats(problem: Problem) -> list[Format]:
     found = []
     for name, words in format_names().items():
         kind = format_named(name)
+        if name in _SOKOBAN and not SOKOBAN_TILES.keys() <= problem.tile_ids.keys():
+            continue
         if len(problem.default_shape) == 2 or kind.storeys:
             extension = kind.extensions[0]
             text, write = not _is_picture(kind), "read only" not in words
@@ -132,7 +138,7 @@ def packed(files: list[LevelFile]) -> bytes:
     return archive.getvalue()
 
 
-def picture(problem: Problem, level: NDArray[np.uint8], size: int, limits: Limits) -> bytes:
+def picture(problem: Problem, level: NDArray[np.uint8], size: int, border: bool, limits: Limits) -> bytes:
     """Returns a level as it is shown, in PNG.
 
     Raises:
@@ -140,7 +146,7 @@ def picture(problem: Problem, level: NDArray[np.uint8], size: int, limits: Limit
     """
     if level.size * size * size > limits.pixels:
         raise Refusal(422, f"That picture would have more than {limits.pixels} pixels; choose smaller tiles.", "size")
-    return _png(render(problem, level, size))
+    return _png(render(problem, level, size, border=border))
 
 
 @lru_cache(maxsize=64)

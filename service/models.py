@@ -156,8 +156,8 @@ class Catalogue:
                     if (folder / _CONFIG).is_file():
                         catalogue.add(folder, engine)
         for problem in all_problems().values():
-            catalogue._add_generator(_baseline(problem))
             catalogue._add_generator(_constructive(problem))
+            catalogue._add_generator(_baseline(problem))
             catalogue._add_designer(_climber(problem))
         return catalogue
 

@@ -93,6 +93,7 @@ class PictureBody(LevelBody):
     """A level to be drawn."""
 
     size: TileSize = 32
+    border: bool = Field(True, description="whether a ring is drawn around it; pictures that are read have none")
 
 
 class TextBody(LevelBody):

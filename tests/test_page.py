@@ -106,7 +106,8 @@ class Studio:
         if level is not None:
             fragment["level"] = level if isinstance(level, str) else packed(level)
         self.page.goto(f"{self.address}#{urlencode({'problem': problem, **fragment})}")
-        self.page.wait_for_selector("body[data-ready]")
+        # Kernels that are not in the cache yet are compiled first.
+        self.page.wait_for_selector("body[data-ready]", timeout=120_000)
         return self.page
 
     def restored(self):
