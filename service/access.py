@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -16,8 +17,8 @@ from service.refusals import Refusal
 #: The cookie that a browser keeps the token in.
 COOKIE = "tilewright-token"
 
-#: What is answered without the token: whether the service is alive, and the page, which has no secrets.
-_CLOSED = ("/api/", "/metrics", "/docs", "/openapi.json")
+#: What needs the token. The rest is the page, which has no secrets, and whether the service is alive.
+_CLOSED = re.compile(r"/api(/.*)?|/metrics|/docs|/openapi\.json", re.DOTALL)
 _OPEN = "/api/health"
 
 #: What browsers are told of every answer. The page loads nothing from elsewhere, and is shown within no other page.
@@ -98,7 +99,7 @@ class Gate:
 
     def _unknown(self, path: str, headers: Headers) -> Refusal | None:
         """Returns the refusal of who does not know the token."""
-        if not self.token or path == _OPEN or not path.startswith(_CLOSED):
+        if not self.token or path == _OPEN or not _CLOSED.fullmatch(path):
             return None
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
@@ -119,7 +120,7 @@ class Gate:
     def _brings_token(self, scope: Scope) -> bool:
         """Tells whether a page is opened by an address with the right token in it."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
-        return bool(self.token and given and not scope["path"].startswith(_CLOSED) and self._is_token(given[0]))
+        return bool(self.token and given and not _CLOSED.fullmatch(scope["path"]) and self._is_token(given[0]))
 
     def _welcome(self, scope: Scope) -> RedirectResponse:
         """Has the browser keep the token, and go on to the same address without it."""

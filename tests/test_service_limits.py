@@ -247,6 +247,12 @@ def test_a_token_closes_all_but_health_and_the_page():
         assert opened.get("/metrics", headers=right).status_code == 200
 
 
+def test_a_token_does_not_close_files_of_the_page_whose_names_begin_alike():
+    with client(token="open-sesame") as opened:
+        assert all(opened.get(path).status_code != 401 for path in ("/metrics.js", "/docs.css", "/apitude"))
+        assert opened.get("/api/").status_code == 401
+
+
 def test_a_browser_that_brings_the_token_once_keeps_it():
     with client(token="open-sesame") as opened:
         response = opened.get("/?token=wrong&level=3", follow_redirects=False)
