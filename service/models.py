@@ -1,0 +1,364 @@
+"""What is served: generators and designers by their names, read from folders, and loaded when they are first used."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import agents
+import generators
+from agents.builders import Builder, ClimberBuilder, Interval, PolicyBuilder, steered_by
+from envs import Problem, UserError, all_problems, get_problem
+from envs.problem import Shape
+from envs.records import read_config
+from envs.vector_env import DesignVectorEnv
+from generators.spec import LevelSpec
+from service.answers import Engine
+from service.refusals import Refusal
+from service.sources import Constructive, Learned, Source, fitted
+
+logger = logging.getLogger(__name__)
+
+Thing = TypeVar("Thing")
+
+#: Where the trained models that come with the project are, one folder each.
+BUNDLED_GENERATORS = Path(generators.__path__[0]) / "pretrained"
+BUNDLED_DESIGNERS = Path(agents.__path__[0]) / "pretrained"
+
+_CONFIG, _CARD, _WEIGHTS = "config.json", "card.md", "model.safetensors"
+
+#: How many constructed levels a baseline learns from.
+_LEARNED_FROM = 200
+
+
+@dataclass
+class Lazy(Generic[Thing]):
+    """Something that is loaded when it is first asked for, once."""
+
+    load: Callable[[], Thing]
+    _loaded: Thing | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is in memory."""
+        return self._loaded is not None
+
+    def get(self) -> Thing:
+        """Returns it; this may take seconds the first time.
+
+        Raises:
+            Refusal: it cannot be loaded.
+        """
+        with self._lock:
+            if self._loaded is None:
+                try:
+                    self._loaded = self.load()
+                except UserError as error:
+                    # What it says is for who runs the service: where a file lies, what to do about it.
+                    logger.error("A model cannot be loaded: %s", error)
+                    raise Refusal(500, "This model cannot be loaded; the log of the service says why.") from error
+            return self._loaded
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A metric that a generator can be asked for, with its least and greatest training value."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class GeneratorRecord:
+    """A generator, described without being loaded.
+
+    Attributes:
+        name: what clients call it.
+        title: what people call it.
+        family: of generators.
+        problem: whose levels it samples.
+        shape: of its levels.
+        conditions: what it can be asked for.
+        engine: what it runs on.
+        parameters: how many numbers it has learned.
+        card: Markdown.
+        source: it, once loaded.
+    """
+
+    name: str
+    title: str
+    family: str
+    problem: Problem
+    shape: Shape
+    conditions: tuple[Condition, ...]
+    engine: Engine
+    parameters: int
+    card: str
+    source: Lazy[Source]
+
+
+#: Makes a designer ready to work by the targets that it is asked for.
+MakeBuilder = Callable[[dict[str, Interval]], Builder]
+
+
+@dataclass(frozen=True)
+class DesignerRecord:
+    """A designer, described without being loaded.
+
+    Attributes:
+        name: what clients call it.
+        title: what people call it.
+        problem: what it designs for.
+        representation: how it edits.
+        shape: of the levels that it knows; None for any.
+        targets: the metrics that it can be asked for.
+        steps: the most steps of an episode.
+        engine: what it runs on.
+        card: Markdown.
+        maker: what makes it ready to work, once loaded.
+    """
+
+    name: str
+    title: str
+    problem: Problem
+    representation: str
+    shape: Shape
+    targets: tuple[str, ...]
+    steps: int
+    engine: Engine
+    card: str
+    maker: Lazy[MakeBuilder]
+
+
+@dataclass
+class Catalogue:
+    """All that is served, by name.
+
+    Attributes:
+        generators: by name; of those of one problem the first is what the page takes.
+        designers: likewise.
+    """
+
+    generators: dict[str, GeneratorRecord] = field(default_factory=dict)
+    designers: dict[str, DesignerRecord] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folders: Iterable[Path] = (), engine: str = "onnx", bundled: bool = True) -> Catalogue:
+        """Describes the models in folders, those that come with the project, and what needs no training.
+
+        Args:
+            folders: of runs, and of saved or exported models; they come first.
+            engine: what runs a model that can be run by either.
+            bundled: whether to serve what comes with the project.
+
+        Raises:
+            UserError: a folder holds no model that can be served.
+        """
+        catalogue = cls()
+        for folder in folders:
+            catalogue.add(folder, engine)
+        if bundled:
+            for home in (BUNDLED_GENERATORS, BUNDLED_DESIGNERS):
+                for folder in sorted(home.iterdir()) if home.is_dir() else ():
+                    if (folder / _CONFIG).is_file():
+                        catalogue.add(folder, engine)
+        for problem in all_problems().values():
+            catalogue._add_generator(_constructive(problem))
+            catalogue._add_generator(_baseline(problem))
+            catalogue._add_designer(_climber(problem))
+        return catalogue
+
+    def add(self, folder: Path, engine: str) -> None:
+        """Describes the model in a folder.
+
+        Raises:
+            UserError: there is none that can be served.
+        """
+        place, config = _found(folder)
+        name = _free_name(folder.name, self.generators.keys() | self.designers.keys())
+        if config.get("kind") == "generator":
+            self._add_generator(_trained_generator(place, config, name))
+        elif config.get("kind") == "designer":
+            self._add_designer(_trained_designer(place, config, name))
+        else:
+            raise UserError(
+                f"{place / _CONFIG} describes neither a generator nor a designer; give the folder of a run, or of a "
+                "saved or exported model."
+            )
+
+    def _add_generator(self, record: GeneratorRecord) -> None:
+        self.generators[record.name] = record
+
+    def _add_designer(self, record: DesignerRecord) -> None:
+        self.designers[record.name] = record
+
+    @property
+    def size(self) -> int:
+        """How many models are served."""
+        return len(self.generators) + len(self.designers)
+
+    @property
+    def loaded(self) -> int:
+        """How many of these are in memory."""
+        samplers = sum(record.source.loaded for record in self.generators.values())
+        return samplers + sum(record.maker.loaded for record in self.designers.values())
+
+
+def _found(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Returns the folder of the model that a folder, a run's perhaps, holds, and its configuration."""
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}; give the folder of a run, or of a saved or exported model.")
+    for place in (folder / "generator", folder / "designer", folder):
+        if (place / _CONFIG).is_file():
+            return place, read_config(place / _CONFIG)
+    raise UserError(f"{folder} holds no model ({_CONFIG}); give the folder of a run, or of a saved or exported model.")
+
+
+def _free_name(wanted: str, taken: Iterable[str]) -> str:
+    """Returns a name that is not taken, the wanted one if it can be."""
+    names = set(taken)
+    number, name = 2, wanted
+    while name in names:
+        name, number = f"{wanted}-{number}", number + 1
+    return name
+
+
+def _read_card(folder: Path) -> str:
+    try:
+        return (folder / _CARD).read_text()
+    except OSError:
+        return ""
+
+
+def _trained_generator(folder: Path, config: dict[str, Any], name: str) -> GeneratorRecord:
+    """Describes a generator that torch runs."""
+    try:
+        spec = LevelSpec.parse(config["spec"])
+    except (UserError, KeyError) as error:
+        raise UserError(f"{folder / _CONFIG} cannot be used: {str(error).rstrip('.')}; train it again.") from error
+
+    def load() -> Source:
+        import torch  # noqa: PLC0415 (slow to import)
+
+        from generators.suite import load_generator  # noqa: PLC0415
+
+        torch.set_num_threads(1)
+        return Learned(load_generator(folder))
+
+    return GeneratorRecord(
+        name=name,
+        title=name,
+        family=str(config.get("family", "")),
+        problem=spec.task(),
+        shape=spec.shape,
+        conditions=tuple(Condition(one.name, one.low, one.high) for one in spec.conditions),
+        engine="torch",
+        parameters=_numbers(folder / _WEIGHTS),
+        card=_read_card(folder),
+        source=Lazy(load),
+    )
+
+
+def _numbers(path: Path) -> int:
+    """Returns how many numbers a file of weights holds, by its head."""
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415
+
+    try:
+        with safe_open(path, "np") as opened:
+            shapes = [opened.get_slice(key).get_shape() for key in opened.keys()]  # noqa: SIM118 (it is no mapping)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read ({error}); save the model again.") from error
+    total = 0
+    for shape in shapes:
+        count = 1
+        for size in shape:
+            count *= size
+        total += count
+    return total
+
+
+def _baseline(problem: Problem) -> GeneratorRecord:
+    """Describes a Markov chain of a problem's constructed levels; it learns them when it is first asked."""
+    return GeneratorRecord(
+        name=f"{problem.name}-markov",
+        title="Markov chain (learns in a moment)",
+        family="markov",
+        problem=problem,
+        shape=problem.window or problem.default_shape,
+        conditions=(),
+        engine="numpy",
+        parameters=0,
+        card=f"# Markov chain for {problem.name}\n\nCounts which tiles stand beside which in {_LEARNED_FROM} levels of "
+        "the constructive generator. A baseline: few of its levels can be won as they are.\n",
+        source=Lazy(lambda: fitted(problem, _LEARNED_FROM)),
+    )
+
+
+def _constructive(problem: Problem) -> GeneratorRecord:
+    """Describes a problem's constructive generator."""
+    return GeneratorRecord(
+        name=f"{problem.name}-constructive",
+        title="Constructive generator (nothing learned)",
+        family="constructive",
+        problem=problem,
+        shape=problem.default_shape,
+        conditions=(),
+        engine="numpy",
+        parameters=0,
+        card=f"# Constructive generator for {problem.name}\n\nA classical algorithm; the solver has won each level.\n",
+        source=Lazy(lambda: Constructive(problem)),
+    )
+
+
+def _trained_designer(folder: Path, config: dict[str, Any], name: str) -> DesignerRecord:
+    """Describes a designer that torch runs."""
+    options = config.get("environment")
+    if not isinstance(options, dict) or "problem" not in options or "representation" not in options:
+        raise UserError(f"{folder / _CONFIG} is damaged: it does not say what environment the designer knows.")
+    problem = get_problem(options["problem"])
+
+    def load() -> MakeBuilder:
+        import torch  # noqa: PLC0415 (slow to import)
+
+        from agents.designer import PolicyDesigner  # noqa: PLC0415
+
+        torch.set_num_threads(1)
+        designer = PolicyDesigner.from_pretrained(folder)
+        return lambda targets: PolicyBuilder(designer.twin(), name, targets=targets)
+
+    known = options["representation"] not in ("latent", "sequence")
+    env = DesignVectorEnv(**options) if known else None
+    return DesignerRecord(
+        name=name,
+        title=f"{options['representation']} designer (trained)",
+        problem=problem,
+        representation=options["representation"],
+        shape=tuple(options.get("shape") or problem.default_shape),
+        targets=steered_by(options, problem.metrics),
+        steps=env.most_steps if env is not None else 0,
+        engine="torch",
+        card=_read_card(folder),
+        maker=Lazy(load),
+    )
+
+
+def _climber(problem: Problem) -> DesignerRecord:
+    """Describes the hill climber."""
+    return DesignerRecord(
+        name=f"{problem.name}-hill-climber",
+        title="hill climber (nothing learned)",
+        problem=problem,
+        representation="wide",
+        shape=problem.default_shape,
+        targets=tuple(metric.name for metric in problem.metrics),
+        steps=DesignVectorEnv(problem, "wide").most_steps,
+        engine="numpy",
+        card="# Hill climber\n\nMakes the change of one tile that improves the level most, until none does.\n",
+        maker=Lazy(lambda: lambda targets: ClimberBuilder(problem, targets=targets)),
+    )

@@ -1,0 +1,122 @@
+"""What clients send."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+#: The number of a tile.
+TileId = Annotated[int, Field(strict=True, ge=0, le=255)]
+#: A level, row by row; of three axes storey by storey, the lowest first.
+Grid = list[list[TileId]] | list[list[list[TileId]]]
+#: The tiles that must stay, and null where any may be.
+FixedGrid = list[list[TileId | None]] | list[list[list[TileId | None]]]
+#: Which tiles are locked.
+Mask = list[list[bool]] | list[list[list[bool]]]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31, description="fixes all draws")]
+Name = Annotated[str, Field(max_length=100)]
+#: A value, or the least and the greatest.
+Target = FiniteFloat | tuple[FiniteFloat, FiniteFloat]
+Targets = Annotated[
+    dict[Name, Target],
+    Field(max_length=50, description="by the name of a metric the value that is wanted, or [least, greatest]"),
+]
+TileSize = Annotated[int, Field(ge=4, le=64, description="the side of a tile in pixels")]
+
+#: A sokoban level for the examples.
+SOKOBAN = [[1, 1, 1, 1, 1], [1, 4, 0, 0, 1], [1, 0, 3, 0, 1], [1, 0, 0, 2, 1], [1, 1, 1, 1, 1]]
+
+
+class Body(BaseModel):
+    """The body of a request; what it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class LevelBody(Body):
+    """A level."""
+
+    level: Grid = Field(examples=[SOKOBAN])
+
+
+class SampleBody(Body):
+    """Which levels are wanted of a generator."""
+
+    count: int = Field(default=1, strict=True, ge=1, description="how many levels")
+    seed: Seed = 0
+    targets: Targets = Field(default={}, examples=[{"crate": 2, "sol-length": [10, 20]}])
+    fixed: FixedGrid | None = Field(default=None, description="the tiles that must stay, null where any may be")
+    playable: bool = Field(default=False, description="only levels that the solver won: sampled anew, then repaired")
+    solve: bool = Field(default=True, description="whether the solver plays levels that need not be playable, too")
+
+
+class SolveBody(LevelBody):
+    """A level to be solved."""
+
+    seconds: float = Field(default=2.0, gt=0, allow_inf_nan=False, description="after which the solver gives up")
+
+
+class PlayBody(LevelBody):
+    """A level, and the moves that are made in it."""
+
+    actions: list[Name] = Field(default=[], examples=[["left", "up"]], description="the names of all moves so far")
+    since: int = Field(default=0, strict=True, ge=0, description="the first frame that is wanted; 0 is the level")
+    last: bool = Field(default=False, description="whether the last frame will do")
+
+
+class RepairBody(LevelBody):
+    """A level to be made playable."""
+
+    fixed: Mask | None = Field(default=None, description="true where the tile must stay")
+    seed: Seed = 0
+
+
+class ConstructBody(Body):
+    """How many levels are wanted of the constructive generator."""
+
+    count: int = Field(default=1, strict=True, ge=1, description="how many levels")
+    seed: Seed = 0
+
+
+class DesignBody(Body):
+    """What a designer starts from."""
+
+    level: Grid | None = Field(default=None, description="where it starts; null draws a random level")
+    seed: Seed = 0
+    targets: Targets = {}
+    locked: Mask | None = Field(default=None, description="true where the tile must stay")
+    every: int = Field(default=1, strict=True, ge=1, le=1000, description="tell of every so many steps")
+
+
+class PictureBody(LevelBody):
+    """A level to be drawn."""
+
+    size: TileSize = 32
+    border: bool = Field(True, description="whether a ring is drawn around it; pictures that are read have none")
+
+
+class TextBody(LevelBody):
+    """A level to be written in some file format."""
+
+    format: Name = Field(default="text", description="one of the formats that the problem lists")
+
+
+class TiledBody(LevelBody):
+    """A level to be written as a Tiled map."""
+
+    size: TileSize = 32
+
+
+class ConvertBody(Body):
+    """A level file."""
+
+    problem: Name = Field(examples=["sokoban"])
+    content: str = Field(
+        examples=["#####\n#@$.#\n#####\n"], description="the file: its text or, of pictures, its bytes in base64"
+    )
+    from_: Name = Field(alias="from", examples=["xsb"], description="the format that it is in")
+    to: Name = Field(examples=["text"], description="the format that is wanted")
+    size: TileSize = 32
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
