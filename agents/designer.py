@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from abc import ABC, abstractmethod
@@ -212,6 +213,12 @@ class PolicyDesigner(Designer):
             **changes: options that differ from those of the training.
         """
         return self._task.make_env(num_envs, **changes)
+
+    def twin(self) -> PolicyDesigner:
+        """Returns a designer with the same network, whose draws are its own: the two may design at the same time."""
+        other = copy.copy(self)
+        other._generator = torch.Generator().manual_seed(0)
+        return other
 
     def seed(self, seed: int) -> None:
         """Fixes the designer's draws from here on."""

@@ -6,6 +6,7 @@ Works as it is, with the models that come with the project; models of your own c
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import webbrowser
 from dataclasses import dataclass, field
@@ -86,18 +87,9 @@ def studio(options: StudioOptions) -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     catalogue = Catalogue.of(options.models, options.engine)
-    app = make_app(catalogue, Limits(**vars(options.limits)), options.token, options.hosts)
-    config = uvicorn.Config(
-        app, options.host, options.port, log_level="warning", timeout_graceful_shutdown=_PATIENCE, server_header=False
-    )
-    try:
-        socket = config.bind_socket()
-    except SystemExit:
-        raise UserError(
-            f"The studio cannot listen on {options.host}:{options.port}: the port is taken, or the address is none of "
-            "this machine's; choose another by --port or --host."
-        ) from None
-    port = socket.getsockname()[1]
+    app = make_app(catalogue, Limits(**vars(options.limits)), options.token, options.hosts, warm=True)
+    listening = _listen(options.host, options.port)
+    port = listening.getsockname()[1]
     shown = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{shown}:{port}/"
     query = f"?token={options.token}" if options.token else ""
@@ -106,7 +98,30 @@ def studio(options: StudioOptions) -> None:
         print("Everybody who can reach this machine may use it; --token WORD asks for a word.", flush=True)
     if options.open:
         threading.Timer(0.5, webbrowser.open, (address + query,)).start()
-    uvicorn.Server(config).run([socket])
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_PATIENCE, server_header=False)
+    uvicorn.Server(config).run([listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens, so that who connects before the service has started is kept waiting.
+
+    Raises:
+        UserError: it cannot.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The event loop sends answers without delay only where a socket says that it speaks TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen()
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"The studio cannot listen on {host}:{port} ({reason}); choose another by --host or --port."
+        ) from error
+    return listening
 
 
 def cli(arguments: list[str] | None = None) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.refusals import HungUpError
 from service.sources import Ask, Source
-from service.work import Desk, HungUpError, Work
+from service.work import Desk, Work
 
 Levels = NDArray[np.uint8]
 

@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from agents.builders import Builder, Interval
 from service.answers import EndEvent, StepEvent
-from service.levels import grid, judge, measured, named
+from service.levels import examined, grid, named
 from service.models import DesignerRecord
-from service.work import Desk, HungUpError, Work
+from service.refusals import HungUpError
+from service.work import Desk, Work
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +88,8 @@ class Run:
 
     def end(self, work: Work) -> EndEvent:
         """Returns what the designer has made."""
-        problem = self.record.problem
-        entry = measured(problem, self.builder.level[None])[0]
+        entry = examined(self.record.problem, self.builder.level[None], work)[0]
         entry.seed = self.seed
-        if problem.rules is not None:
-            judge(problem, entry, work)
         why = self.builder.why or "the limit on steps is reached"
         return EndEvent(entry=entry, steps=self.builder.steps, changes=self.builder.changes, why=why)
 

@@ -6,6 +6,9 @@ import json
 from html import escape
 from typing import Any
 
+#: What a browser may load for this page: nothing; its style is part of it.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 pre { background: #f3f1ec; padding: .7rem 1rem; overflow-x: auto; border-radius: 6px; font-size: 14px; }

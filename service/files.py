@@ -12,7 +12,6 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -20,14 +19,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import Problem, UserError, get_problem
+from envs import Problem, UserError
 from envs.art import plain_tile, sprite
 from envs.level_io import Collection, format_names, read_collection, write_levels
 from envs.level_io.boxoban import SOKOBAN_TILES
 from envs.level_io.formats import LevelFormat, format_named
+from envs.level_io.vglc_tables import table_for
 from envs.pictures import render, save_png
-from service.answers import Format
-from service.limits import Limits, Refusal
+from service.answers import ConvertAnswer, Format
+from service.levels import grid, named
+from service.limits import Limits
+from service.refusals import Refusal
+from service.work import Work
 
 Result = TypeVar("Result")
 
@@ -66,6 +69,8 @@ def formats(problem: Problem) -> list[Format]:
         kind = format_named(name)
         if name in _SOKOBAN and not SOKOBAN_TILES.keys() <= problem.tile_ids.keys():
             continue
+        if name == "vglc" and table_for(problem.name) is None:
+            continue
         if len(problem.default_shape) == 2 or kind.storeys:
             extension = kind.extensions[0]
             text, write = not _is_picture(kind), "read only" not in words
@@ -95,6 +100,10 @@ def read_file(problem: Problem, format: str, content: str | bytes, limits: Limit
         collection = _tried(lambda: read_collection(path, problem, format), path, "content")
     if collection.unsupported and not collection.levels:
         raise Refusal(422, _told(collection.unsupported[0], path), "content")
+    if len(collection.levels) > limits.count:
+        raise Refusal(
+            413, f"A file may hold at most {limits.count} levels; this one holds {len(collection.levels)}.", "content"
+        )
     for level in collection.levels:
         if level.size > limits.cells:
             raise Refusal(413, f"A level may have at most {limits.cells} tiles; one has {level.size}.", "content")
@@ -102,7 +111,12 @@ def read_file(problem: Problem, format: str, content: str | bytes, limits: Limit
 
 
 def write_file(
-    problem: Problem, levels: list[NDArray[np.uint8]], format: str, size: int, limits: Limits, titles: list[str]
+    problem: Problem,
+    levels: list[NDArray[np.uint8]],
+    format: str,
+    size: int,
+    limits: Limits,
+    titles: list[str] | None = None,
 ) -> list[LevelFile]:
     """Returns levels as a file of some format, and after it what belongs to it (the picture of a map's tiles).
 
@@ -122,11 +136,26 @@ def write_file(
         ]
 
 
-def text_of(file: LevelFile) -> tuple[str, bool]:
-    """Returns a file as text, and whether that is base64."""
-    if file.media_type == "image/png":
-        return base64.b64encode(file.content).decode(), True
-    return file.content.decode(), False
+def converted(
+    problem: Problem, content: str | bytes, source: str, target: str, size: int, limits: Limits, work: Work
+) -> ConvertAnswer:
+    """Returns a file in another format, with the levels in it."""
+    read = read_file(problem, source, content, limits)
+    file = write_file(problem, read.levels, target, size, limits, read.titles)[0]
+    picture = file.media_type == "image/png"
+    metrics = []
+    for level in read.levels:
+        work.check()
+        metrics.append(named(problem, problem.measure(level[None])[0]))
+    return ConvertAnswer(
+        content=base64.b64encode(file.content).decode() if picture else file.content.decode(),
+        base64=picture,
+        name=file.name,
+        media_type=file.media_type,
+        levels=[grid(level) for level in read.levels],
+        metrics=metrics,
+        remarks=[f"{change}: {number} tiles" for change, number in sorted(read.changes.items())],
+    )
 
 
 def packed(files: list[LevelFile]) -> bytes:
@@ -149,10 +178,8 @@ def picture(problem: Problem, level: NDArray[np.uint8], size: int, border: bool,
     return _png(render(problem, level, size, border=border))
 
 
-@lru_cache(maxsize=64)
-def sheet(name: str, size: int) -> bytes:
+def sheet(problem: Problem, size: int) -> bytes:
     """Returns all drawings that levels and games of a problem are shown by, side by side, in PNG."""
-    problem = get_problem(name)
     tiles = [sprite(tile.sprite, size) if tile.sprite else plain_tile(tile.colour, size) for tile in problem.tiles]
     others = [] if problem.rules is None else [sprite(name, size) for name in problem.rules.sprites[len(tiles) :]]
     grounds = [sprite(name, size) for name in GROUNDS]

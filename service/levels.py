@@ -1,7 +1,8 @@
-"""What is done with levels: measured, solved, repaired, played, drawn, and told as answers."""
+"""What is done with levels: measured, solved, repaired, played, and told as answers."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,17 +16,22 @@ from envs.rules import LOST, PLAYING, WON, Solution
 from envs.suite import nearness
 from generators.judging.playability import PROCESSOR_TIME
 from service import answers
-from service.limits import Limits, Refusal
+from service.limits import Limits
+from service.refusals import Refusal
+from service.requests import PlayBody
 from service.work import Work
 
 Level = NDArray[np.uint8]
 
 #: How many game states the solver looks at for a level that nobody waits for in particular: the same level is found
 #: playable or not whatever else the machine does, and the time is the safeguard.
-STATES, SECONDS = 50_000, 3.0
+_STATES, _SECONDS = 50_000, 3.0
 
 #: How many edited levels a repair may measure, for the same reason.
 _EVALUATIONS = 2_000
+
+#: How many cells the frames of one answer may have.
+_MOST_SHOWN = 1 << 20
 
 #: How many constructed levels repairs of levels of at most so many cells lean on: large ones are dear to build.
 _DONORS = ((400, 100), (1000, 24), (np.inf, 4))
@@ -110,33 +116,78 @@ def named(problem: Problem, metrics: NDArray[np.float32]) -> dict[str, float]:
     return {metric.name: round(float(value), 4) for metric, value in zip(problem.metrics, metrics, strict=True)}
 
 
-def judge(problem: Problem, entry: answers.Entry, work: Work, states: int | None = STATES) -> bool:
-    """Lets the solver play a level, and notes in the entry what it found; returns whether the level was won."""
-    level = np.array(entry.level, np.uint8)
-    note(problem, entry, work.solve(problem, level, SECONDS, states))
-    return entry.playable is True
+def examined(problem: Problem, levels: NDArray[np.uint8], work: Work) -> list[answers.Entry]:
+    """Returns levels with all that is known of them."""
+    entries = measured(problem, levels)
+    for entry in entries:
+        judge(problem, entry, work)
+    return entries
 
 
-def note(problem: Problem, entry: answers.Entry, found: Solution) -> None:
+def judge(problem: Problem, entry: answers.Entry, work: Work) -> None:
+    """Lets the solver play a level, and notes in the entry what it found; without rules of play metrics decide."""
+    if problem.rules is None:
+        entry.playable = bool(problem.playable(_columns(problem, entry))[0])
+        return
+    _note(problem, entry, work.solve(problem, np.array(entry.level, np.uint8), _SECONDS, _STATES))
+
+
+def _note(problem: Problem, entry: answers.Entry, found: Solution) -> None:
     """Notes in an entry what a solver found.
 
     A level counts as playable by the judgement of `generators.judging`: where metrics are found by playing it is what
     the solver wins; else they must agree, for binary's player can walk in a level of several regions too.
     """
-    metrics = np.array([[entry.metrics[metric.name] for metric in problem.metrics]], np.float32)
     played = any(metric.play for metric in problem.metrics)
-    agreed = played or bool(problem.playable(metrics)[0])
+    agreed = played or bool(problem.playable(_columns(problem, entry))[0])
     entry.playable = None if found.status == "unknown" else found.solved and agreed
-    entry.solution = moves(problem, found) if entry.playable else None
+    entry.solution = _moves(problem, found) if entry.playable else None
 
 
-def moves(problem: Problem, found: Solution) -> list[str] | None:
+def _columns(problem: Problem, entry: answers.Entry) -> NDArray[np.float32]:
+    """Returns an entry's metrics as `Problem.measure` does, float32 (1, metrics)."""
+    return np.array([[entry.metrics[metric.name] for metric in problem.metrics]], np.float32)
+
+
+def _moves(problem: Problem, found: Solution) -> list[str] | None:
     """Returns the names of the moves that win, where they are known."""
     names = get_rules(problem).actions
     return [names[action] for action in found.actions.tolist()] if found.solved else None
 
 
-def mend(
+def solved(problem: Problem, level: Level, seconds: float, work: Work) -> answers.SolveAnswer:
+    """Returns what the solver finds out about a level: in half of the time a shortest solution, else any.
+
+    Raises:
+        UserError: the problem has no rules of play.
+    """
+    began = time.perf_counter()
+    found = work.solve(problem, level, seconds / 2, anyhow=False)
+    if found.status == "unknown":
+        found = work.solve(problem, level, seconds / 2)
+    entry = measured(problem, level[None])[0]
+    _note(problem, entry, found)
+    moves = _moves(problem, found)
+    return answers.SolveAnswer(
+        playable=entry.playable,
+        status=found.status,
+        solution=moves,
+        moves=None if moves is None else len(moves),
+        states=found.nodes,
+        seconds=round(time.perf_counter() - began, 4),
+    )
+
+
+def constructed(problem: Problem, count: int, seed: int, work: Work) -> answers.ConstructAnswer:
+    """Returns levels of a problem's constructive generator."""
+    began = time.perf_counter()
+    entries = examined(problem, construct(problem, count, seed), work)
+    for entry in entries:
+        entry.seed = seed
+    return answers.ConstructAnswer(levels=entries, seconds=round(time.perf_counter() - began, 4))
+
+
+def mended(
     problem: Problem, level: Level, fixed: NDArray[np.bool_] | None, seed: int, limits: Limits, work: Work
 ) -> answers.Entry:
     """Changes as few tiles of a level as can be found so that the solver wins it.
@@ -150,25 +201,24 @@ def mend(
         problem,
         level,
         "search",
-        goal="solved",
+        goal="playable" if problem.rules is None else "solved",
         fixed=fixed,
         seconds=limits.repair_seconds,
         evaluations=_EVALUATIONS,
-        solver_budget=STATES,
-        donors=donors(problem.name, level.shape),
+        solver_budget=_STATES,
+        donors=_donors(problem.name, level.shape),
         seed=seed,
         processor_time=PROCESSOR_TIME,
     )
     work.check()
-    entry = measured(problem, found.levels)[0]
+    entry = examined(problem, found.levels, work)[0]
     entry.edits = int(found.edits[0])
     entry.repaired = entry.edits > 0
-    judge(problem, entry, work)
     return entry
 
 
 @lru_cache(maxsize=64)
-def donors(problem: str, shape: Shape) -> NDArray[np.uint8]:
+def _donors(problem: str, shape: Shape) -> NDArray[np.uint8]:
     """Returns constructed levels for repairs to lean on, uint8 (n, *shape); none where none can be constructed."""
     number = next(number for most, number in _DONORS if np.prod(shape) <= most)
     try:
@@ -177,13 +227,14 @@ def donors(problem: str, shape: Shape) -> NDArray[np.uint8]:
         return np.zeros((0, *shape), np.uint8)
 
 
-def play(problem: Problem, level: Level, actions: Sequence[str], since: int, last: bool, limits: Limits) -> Any:
+def played(problem: Problem, level: Level, body: PlayBody, limits: Limits, work: Work) -> answers.PlayAnswer:
     """Replays moves by the rules of play.
 
     Raises:
         Refusal: the level cannot be started, a move does not exist, or too much is asked for.
+        UserError: the problem has no rules of play.
     """
-    rules = get_rules(problem)
+    rules, actions = get_rules(problem), body.actions
     trouble = rules.problem_with(level)
     if trouble:
         raise Refusal(422, f"This level cannot be played: {trouble}.", "level")
@@ -193,15 +244,20 @@ def play(problem: Problem, level: Level, actions: Sequence[str], since: int, las
     for name in actions:
         if name not in numbers:
             raise Refusal(422, f"There is no move {name!r}; the moves are {', '.join(rules.actions)}.", "actions")
-    states = [rules.start(level)]
+    state, made = rules.start(level), 0
+    shown = [] if body.since else [state]
     for name in actions:
-        if rules.outcome(states[-1]) != PLAYING:
+        work.check()
+        if rules.outcome(state) != PLAYING:
             break
-        states.append(rules.step(states[-1], numbers[name]))
-    shown = states[-1:] if last else states[since:]
-    if len(shown) * level.size > limits.pixels:
-        raise Refusal(422, "That is too much to show at once; ask for the frames since a later move.", "since")
-    outcome = rules.outcome(states[-1])
+        state, made = rules.step(state, numbers[name]), made + 1
+        if made >= body.since and not body.last:
+            shown.append(state)
+        if len(shown) * level.size > _MOST_SHOWN:
+            raise Refusal(422, "That is too much to show at once; ask for the frames since a later move.", "since")
+    if body.last:
+        shown = [state]
+    outcome = rules.outcome(state)
     return answers.PlayAnswer(
         frames=[rules.ground(state).tolist() for state in shown],
         actors=[
@@ -213,7 +269,7 @@ def play(problem: Problem, level: Level, actions: Sequence[str], since: int, las
         ],
         won=outcome == WON,
         lost=outcome == LOST,
-        moves=len(states) - 1,
+        moves=made,
     )
 
 

@@ -1,16 +1,14 @@
-"""What one request may ask for, and how a request is refused that asks for more."""
+"""What one request may ask for, and how many requests are taken."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from envs import UserError
 from envs.solving import processors
+from service.refusals import Refusal
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,7 @@ class Limits:
         tries: how often as many levels are sampled as were asked for, until enough of them can be won or are near
             enough to their targets.
         seconds: the time that a solver may be asked to take for a level.
+        patience: the seconds after which a request for samples is answered with what there is.
         repair_seconds: the time that the repair of a level may take.
         steps: moves of a game that are replayed, and steps of a designer.
         pixels: in a picture that is sent or drawn.
@@ -38,6 +37,7 @@ class Limits:
     count: int = 64
     tries: int = 4
     seconds: float = 10.0
+    patience: float = 30.0
     repair_seconds: float = 2.0
     steps: int = 20_000
     pixels: int = 1 << 23
@@ -58,26 +58,6 @@ class Limits:
     def threads(self) -> int:
         """How many requests are computed side by side."""
         return self.workers or processors()
-
-
-class Refusal(HTTPException):
-    """A request that is not answered, with the HTTP status that says why.
-
-    Args:
-        status: the HTTP status.
-        message: one sentence for people: what was given, what is allowed.
-        field: the part of the request that is to blame; empty for the whole of it.
-        headers: of the response.
-    """
-
-    def __init__(self, status: int, message: str, field: str = "", headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status, message, headers)
-        self.field = field
-
-    def response(self) -> JSONResponse:
-        """Returns the answer."""
-        error = {"message": self.detail, "field": self.field or None}
-        return JSONResponse({"error": error}, self.status_code, self.headers)
 
 
 class BodyLimit:

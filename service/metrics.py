@@ -44,7 +44,6 @@ class Metrics:
         self.levels = Counter(
             "tilewright_levels", "Levels sampled, by generator.", ("generator",), registry=self._registry
         )
-        self.hung_up = Counter("tilewright_hung_up", "Requests whose client hung up.", registry=self._registry)
         queue = Gauge("tilewright_queue", "Requests that are being computed or wait.", registry=self._registry)
         queue.set_function(taken)
 

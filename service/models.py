@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +18,10 @@ from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from generators.spec import LevelSpec
 from service.answers import Engine
+from service.refusals import Refusal
 from service.sources import Constructive, Learned, Source, fitted
+
+logger = logging.getLogger(__name__)
 
 Thing = TypeVar("Thing")
 
@@ -45,10 +49,19 @@ class Lazy(Generic[Thing]):
         return self._loaded is not None
 
     def get(self) -> Thing:
-        """Returns it; this may take seconds the first time."""
+        """Returns it; this may take seconds the first time.
+
+        Raises:
+            Refusal: it cannot be loaded.
+        """
         with self._lock:
             if self._loaded is None:
-                self._loaded = self.load()
+                try:
+                    self._loaded = self.load()
+                except UserError as error:
+                    # What it says is for who runs the service: where a file lies, what to do about it.
+                    logger.error("A model cannot be loaded: %s", error)
+                    raise Refusal(500, "This model cannot be loaded; the log of the service says why.") from error
             return self._loaded
 
 
@@ -317,7 +330,7 @@ def _trained_designer(folder: Path, config: dict[str, Any], name: str) -> Design
 
         torch.set_num_threads(1)
         designer = PolicyDesigner.from_pretrained(folder)
-        return lambda targets: PolicyBuilder(designer, name, targets=targets)
+        return lambda targets: PolicyBuilder(designer.twin(), name, targets=targets)
 
     known = options["representation"] not in ("latent", "sequence")
     env = DesignVectorEnv(**options) if known else None

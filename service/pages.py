@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,15 @@ from starlette.responses import Response
 
 #: Where the page lies.
 FOLDER = Path(__file__).parent / "page"
+
+#: What browsers are told that a file is, by its extension, whatever the machine believes.
+_MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+}
 
 #: What is shown at the address itself.
 _INDEX = "index.html"
@@ -38,9 +46,7 @@ def read_page(folder: Path = FOLDER) -> dict[str, PageFile]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
             content = path.read_bytes()
-            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-            if kind.startswith("text/"):
-                kind += "; charset=utf-8"
+            kind = _MEDIA_TYPES.get(path.suffix, "application/octet-stream")
             tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
             address = path.relative_to(folder).as_posix()
             found["/" if address == _INDEX else f"/{address}"] = PageFile(content, kind, tag)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from envs import Problem
 from service.answers import Entry, SampleAnswer
 from service.batching import Batcher
-from service.levels import distances, judge, measured, mend, read_fixed
-from service.limits import Limits, Refusal
+from service.levels import distances, judge, measured, mended, read_fixed
+from service.limits import Limits
 from service.models import GeneratorRecord
+from service.refusals import Refusal
 from service.requests import SampleBody
 from service.sources import Ask
 from service.work import Desk, Work
@@ -43,7 +44,7 @@ class Sampling:
         known = {condition.name: condition for condition in record.conditions}
         self.told = {name: ends for name, ends in self.asked.items() if name in known}
         self.untold = [name for name in self.asked if name not in known]
-        self.tried = 0
+        self.tried, self.end = 0, 0.0
         self.entries: list[Entry] = []
         self.remarks = [
             f"{record.name} has seen {name} from {known[name].low:g} to {known[name].high:g} only."
@@ -59,12 +60,13 @@ class Sampling:
             HungUpError: the work was stopped.
         """
         began = time.perf_counter()
+        self.end = began + self.limits.patience
         # What the generator cannot be told is sought among several samples, and so are levels that can be won.
         for number in range(self.limits.tries if self.body.playable or self.untold else 1):
             levels = await batcher.sample(self._ask(number), work)
             self.tried += len(levels)
             self.entries += await desk.run(work, self._look, levels, work)
-            if not self.untold and len(self._good()) >= self.body.count:
+            if self._late() or (not self.untold and len(self._good()) >= self.body.count):
                 break
         chosen = self._good()
         if self.asked:
@@ -82,7 +84,9 @@ class Sampling:
             chosen += await self._mended(self.body.count - len(chosen), desk, work)
             missing = self.body.count - len(chosen)
             if missing:
-                self.remarks.append(f"{missing} of {self.body.count} levels could not be made playable in the time.")
+                self.remarks.append(f"{missing} of {self.body.count} levels could not be made playable.")
+        if self._late():
+            self.remarks.append(f"The time of {self.limits.patience:g} seconds was up before all was looked at.")
         return SampleAnswer(
             levels=chosen,
             asked=self.asked,
@@ -105,9 +109,13 @@ class Sampling:
         entries = measured(self.problem, levels)
         for entry in entries:
             entry.seed = self.body.seed
-            if self.problem.rules is not None and (self.body.playable or self.body.solve):
+            if (self.body.playable or self.body.solve) and not self._late():
                 judge(self.problem, entry, work)
         return entries
+
+    def _late(self) -> bool:
+        """Tells whether it is time to answer with what there is."""
+        return time.perf_counter() > self.end
 
     def _good(self) -> list[Entry]:
         """Returns what may be answered with."""
@@ -115,21 +123,21 @@ class Sampling:
 
     async def _mended(self, wanted: int, desk: Desk, work: Work) -> list[Entry]:
         """Repairs so many of the samples that the solver did not win, the best ones first."""
-        mended: list[Entry] = []
+        found: list[Entry] = []
         rest = sorted((entry for entry in self.entries if not entry.playable), key=lambda entry: -entry.quality)
         mask = None if self.fixed is None else self.fixed >= 0
         for entry in rest[: 2 * wanted]:
-            if len(mended) == wanted:
+            if len(found) == wanted or self._late():
                 break
             level = np.array(entry.level, np.uint8)
-            found = await desk.run(work, mend, self.problem, level, mask, self.body.seed, self.limits, work)
-            if found.playable:
-                found.seed = self.body.seed
-                mended.append(found)
-        if mended:
-            edits = ", ".join(str(entry.edits) for entry in mended)
-            self.remarks.append(f"{len(mended)} levels were repaired, by {edits} tiles.")
-        return mended
+            other = await desk.run(work, mended, self.problem, level, mask, self.body.seed, self.limits, work)
+            if other.playable:
+                other.seed = self.body.seed
+                found.append(other)
+        if found:
+            edits = ", ".join(str(entry.edits) for entry in found)
+            self.remarks.append(f"{len(found)} levels were repaired, by {edits} tiles.")
+        return found
 
 
 def check_count(count: int, limits: Limits) -> None:

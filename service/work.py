@@ -18,16 +18,12 @@ from starlette.requests import Request
 from envs import Problem, get_rules
 from envs.kernels.stop import UNLIMITED
 from envs.rules import Rules, Solution
-from service.limits import Refusal
+from service.refusals import HungUpError, Refusal
 
 Result = TypeVar("Result")
 
 #: What a request is told to wait before it tries again, in seconds.
 _RETRY_AFTER = 1
-
-
-class HungUpError(Exception):
-    """Nobody waits for the answer any more."""
 
 
 class Work:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import envs
-from envs.art import sprite
+from envs.art import is_tall, sprite
 from envs.level_io import read_levels
 from service.models import BUNDLED_DESIGNERS, Catalogue
 from tests.serving import HOPELESS, WINNABLE, client, events, record, save_generator
@@ -53,6 +53,8 @@ def test_health_tells_what_is_served(service):
     assert told["status"] == "ok"
     assert told["models"] == len(service.get("/api/generators").json()) + len(service.get("/api/designers").json())
     assert told["queue"] == 0
+    assert told["limits"] == {"count": 64, "cells": 4096, "seconds": 10}
+    assert told["prompts"] == []
 
 
 def test_every_problem_is_listed(service):
@@ -64,11 +66,15 @@ def test_every_problem_is_listed(service):
         assert told["shape"] == list(problem.default_shape)
         assert told["actions"] == list(problem.rules.actions)
         assert told["sprites"][: len(problem.rules.sprites)] == list(problem.rules.sprites)
+        assert told["sprites"][-2:] == ["floor", "outside"]
+        assert told["tall"] == [is_tall(name) for name in told["sprites"]]
         for metric in told["metrics"]:
             assert metric["low"] <= metric["target"][0] <= metric["target"][1] <= metric["high"]
     assert listed["sokoban"]["count_rules"][0] == "1 player"
     assert "as many crate as target tiles" in listed["sokoban"]["count_rules"]
     assert {one["name"] for one in listed["voxel"]["formats"]} == {"text"}
+    assert {one["name"] for one in listed["maze"]["formats"]} == {"text", "tiled", "png"}
+    assert {"xsb", "boxoban"} < {one["name"] for one in listed["sokoban"]["formats"]}
     assert {one["name"]: one["write"] for one in listed["smb"]["formats"]}["vglc"] is False
 
 
@@ -336,6 +342,9 @@ def test_downloads_can_be_read(service, tmp_path):
     body = {"level": WINNABLE}
     picture = service.post("/api/problems/sokoban/level.png", json={**body, "size": 16})
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(picture.content))), envs.render(SOKOBAN, level, 16))
+    bare = service.post("/api/problems/sokoban/level.png", json={**body, "border": False})
+    (tmp_path / "bare.png").write_bytes(bare.content)
+    assert np.array_equal(read_levels(tmp_path / "bare.png", SOKOBAN)[0], level)
     for name in ("level.tmj", "level.txt"):
         response = service.post(f"/api/problems/sokoban/{name}", json=body)
         assert response.headers["content-disposition"].startswith("attachment")
@@ -364,6 +373,9 @@ def test_the_documentation_shows_every_route(service):
         assert path in page
         for operation in methods.values():
             assert operation["summary"] in page
+    policy = service.get("/docs").headers["content-security-policy"]
+    assert "default-src 'none'; style-src 'unsafe-inline'" in policy
+    assert "<script" not in page
     assert "http://" not in page
     assert "https://" not in page
 
@@ -396,6 +408,7 @@ def test_prometheus_counts_routes_and_batches(service):
 def test_the_page_is_served_with_its_tag(service):
     response = service.get("/")
     assert response.headers["content-type"].startswith("text/html")
-    assert "default-src 'self'" in response.headers["content-security-policy"]
+    assert "script-src 'self';" in response.headers["content-security-policy"]
+    assert "unsafe-inline" not in response.headers["content-security-policy"]
     again = service.get("/", headers={"If-None-Match": response.headers["etag"]})
     assert again.status_code == 304

@@ -100,6 +100,16 @@ def test_requests_that_wait_are_sampled_for_by_one_call():
         assert (levels == seed % 5).all()
 
 
+def test_designers_that_work_side_by_side_do_not_mix_up_their_draws():
+    bodies = [{"seed": seed % 4, "every": 2} for seed in range(12)]
+    with server(Catalogue.of(), Limits(workers=4)) as opened:
+        path = "/api/designers/sokoban-wide/run"
+        alone = [opened.post(path, json=body).text for body in bodies[:4]]
+        crowd = [response.text for response in together(opened, path, bodies)]
+    assert len(set(alone)) == 4
+    assert crowd == alone * 3
+
+
 def test_generators_do_not_wait_for_each_other():
     first, second = Blocked(), Blocked()
     second.go.set()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import envs
 from envs import UserError
 from service.app import make_app
 from service.limits import Limits
@@ -108,6 +109,7 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(service, path, body, sta
         ({"content": base64.b64encode(b"no picture").decode(), "from": "png"}, 422, "no PNG", "content"),
         ({"content": "\ud800", "from": "text"}, 422, "not Unicode", "content"),
         ({"content": "#####", "from": "exe"}, 422, "no format 'exe'", "from"),
+        ({"content": "##\n##\n\n" * 5, "from": "text"}, 413, "at most 4 levels; this one holds 5", "content"),
         ({"content": "\n".join(["#" * 30] * 30), "from": "text"}, 413, "at most 400 tiles", "content"),
         ({"content": "#####", "from": "text", "problem": "../etc"}, 404, "no problem of that name", "problem"),
     ],
@@ -314,7 +316,8 @@ def test_overload_is_answered_at_once():
             refused(response, 503, "busy with 4 requests")
             assert time.perf_counter() - began < 0.5
             assert int(response.headers["retry-after"]) >= 1
-        refused(opened.get("/api/problems/sokoban/tiles.png"), 503, "busy")
+        refused(opened.post("/api/problems/sokoban/measure", json={"level": WINNABLE}), 503, "busy")
+        assert opened.get("/api/problems/sokoban/tiles.png").status_code == 200
         assert opened.get("/api/problems").status_code == 200
         sources["first"].go.set()
         for thread in threads:
@@ -363,7 +366,7 @@ def test_who_hangs_up_stops_the_work(path):
             thread.join()
         wait_for(lambda: opened.get("/api/health").json()["queue"] == 0, 10)
         assert time.perf_counter() - began < 15
-        assert f"tilewright_hung_up_total {float(len(hanging))}" in opened.get("/metrics").text
+        assert f'solve",status="499"}} {float(len(hanging))}' in opened.get("/metrics").text
 
 
 def test_who_hangs_up_on_a_designer_stops_it(monkeypatch):
@@ -494,3 +497,58 @@ def test_a_folder_without_a_model_is_refused_at_the_start(tmp_path):
     (tmp_path / "config.json").write_text('{"kind": "designer"}')
     with pytest.raises(UserError, match="is damaged"):
         Catalogue.of([tmp_path])
+
+
+def test_warming_up_uses_what_is_trained_and_can_be_stopped(monkeypatch):
+    from service import warming
+
+    problem = envs.get_problem("sokoban")
+    monkeypatch.setattr(warming, "all_problems", lambda: {"sokoban": problem})
+    source = Blocked()
+    trained = dataclasses.replace(record("trained", source), engine="torch")
+    catalogue = Catalogue({"trained": trained, "built": record("built", source)})
+    warm = warming.Warming(catalogue, Limits())
+    warm.start()
+    assert source.begun.acquire(timeout=10)
+    assert trained.source.loaded
+    source.go.set()
+    warm.join()
+    assert source.calls == [[0]]
+    stopped = warming.Warming(catalogue, Limits())
+    stopped.stop()
+    stopped.start()
+    stopped.join()
+    assert source.calls == [[0]]
+
+
+def test_a_model_that_cannot_be_loaded_is_a_fault_of_the_service(tmp_path, caplog):
+    folder = save_generator(tmp_path / "spoilt")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8] + b"\xff" * 8)
+    with client(Catalogue.of([folder])) as opened:
+        response = opened.post("/api/generators/spoilt/sample", json={})
+    refused(response, 500, "cannot be loaded")
+    assert str(tmp_path) not in response.text
+    assert str(tmp_path) in caplog.text
+
+
+def test_samples_are_answered_with_what_there_is_when_the_time_is_up():
+    class Empty:
+        def sample_all(self, asks):
+            time.sleep(0.1)
+            return [np.zeros((ask.n, 5, 5), np.uint8) for ask in asks]
+
+    catalogue = Catalogue({"empty": record("empty", Empty())})
+    with client(catalogue, Limits(patience=0.05)) as opened:
+        told = opened.post("/api/generators/empty/sample", json={"count": 2, "playable": True}).json()
+    assert (told["levels"], told["tried"]) == ([], 2)
+    assert any("0.05 seconds was up" in remark for remark in told["remarks"])
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 15_000, b'{"level": [[' + b"9" * 5000 + b"]]}", b'{"level": NaN}', b"\xff\xfe", b""]
+)
+def test_hostile_bodies_are_refused(service, body):
+    response = service.post(MEASURE, content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert response.json()["error"]["message"].endswith(".")
