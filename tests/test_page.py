@@ -544,6 +544,17 @@ def test_what_the_service_says_is_shown(studio):
     studio.complaints.clear()  # the browser's own words on what was refused
 
 
+def test_a_service_that_refuses_at_once_is_heard(studio):
+    page = studio.page
+    sentence = "This needs the service's token."
+    page.route("**/api/problems", lambda route: route.fulfill(status=401, json={"error": {"message": sentence}}))
+    page.goto(studio.address)
+    sync_api.expect(page.locator("#error")).to_contain_text(sentence)
+    page.click("#error-dismiss")
+    assert page.locator("#error").is_hidden()
+    studio.complaints.clear()  # the browser's own words on what was refused
+
+
 def test_work_can_be_cancelled(studio):
     page = studio.open(ROOM)
     page.route("**/sample", lambda route: None)
