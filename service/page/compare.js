@@ -5,7 +5,7 @@ import { byId, element, fillSelect, written } from "./elements.js";
 import { difference } from "./grids.js";
 import { mark, told } from "./gallery.js";
 import { choices, sample, wish } from "./sampling.js";
-import { interval, inWords } from "./metrics.js";
+import { interval, inWords } from "./targets.js";
 import { onSprites } from "./sprites.js";
 
 const SIDES = ["a", "b"];
