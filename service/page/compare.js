@@ -5,7 +5,7 @@ import { byId, element, fillSelect, written } from "./elements.js";
 import { difference } from "./grids.js";
 import { mark, told } from "./gallery.js";
 import { choices, sample, wish } from "./sampling.js";
-import { interval, inWords } from "./metrics.js";
+import { interval, inWords } from "./targets.js";
 import { onSprites } from "./sprites.js";
 
 const SIDES = ["a", "b"];
@@ -86,7 +86,7 @@ export class Compare {
     );
     const rows = [
       ["can be won", ({ samples }) => percent(samples.filter(({ entry }) => entry.playable).length / samples.length)],
-      ["quality", ({ samples }) => written(mean(samples.map(({ entry }) => entry.quality)), 2)],
+      ["quality", ({ samples }) => mean(samples.map(({ entry }) => entry.quality)).toFixed(2)],
       ["variety", ({ samples }) => percent(variety(samples.map(({ level }) => level)))],
       ["raw samples a level", ({ samples, reply }) => written(reply.tried / samples.length, 2)],
       ["milliseconds a level", ({ samples, reply }) => written((reply.seconds * 1000) / samples.length)],

@@ -2,7 +2,7 @@
 
 import { byId } from "./elements.js";
 import { pack, unpack } from "./grids.js";
-import { interval } from "./metrics.js";
+import { interval } from "./targets.js";
 import { sample, wish } from "./sampling.js";
 
 /** How long the page waits after a change until the address follows, in milliseconds. */

@@ -22,6 +22,8 @@ export class Game {
   #round = 0;
   #held = new Set();
   #clock = 0;
+  /** "Won" or "Lost" once the game is. */
+  #over = "";
 
   constructor(workshop) {
     this.workshop = workshop;
@@ -88,7 +90,7 @@ export class Game {
     this.#queue = [];
     this.#frames = [];
     this.#sending = false;
-    this.over = "";
+    this.#over = "";
     byId("game-outcome").textContent = "";
     this.timeline.load(0);
     this.view.show(problem, shape, level.tiles);
@@ -138,8 +140,7 @@ export class Game {
       if (round !== this.#round) return;
       this.#moves = actions.slice(0, reply.moves);
       this.#frames.push(...reply.frames.map((board, i) => ({ board, actors: reply.actors[i] })));
-      this.over = reply.won ? "Won" : reply.lost ? "Lost" : "";
-      byId("game-outcome").textContent = this.over && `${this.over} in ${length(this.#moves.length, this.#problem)}.`;
+      this.#over = reply.won ? "Won" : reply.lost ? "Lost" : "";
     } catch (error) {
       if (round === this.#round) {
         this.#stop();
@@ -157,8 +158,7 @@ export class Game {
     this.#queue = [];
     this.#moves.length = moves;
     this.#frames.length = moves + 1;
-    this.over = "";
-    byId("game-outcome").textContent = "";
+    this.#over = "";
     this.timeline.length = this.#frames.length;
     this.timeline.index = moves;
   }
@@ -166,7 +166,7 @@ export class Game {
   /** Plays an action from what is shown. */
   #act(action) {
     if (this.#frames.length && !this.#queue.length && !this.#sending) this.#cut(this.timeline.index);
-    if (this.over) return;
+    if (this.#over) return;
     this.#queue.push(action);
     this.#send();
   }
@@ -180,7 +180,7 @@ export class Game {
     this.#sending = false;
     this.timeline.length = this.#frames.length;
     this.timeline.go(this.#frames.length - 1);
-    if (this.over) this.#stop();
+    if (this.#over) this.#stop();
     else this.#send();
   }
 
@@ -190,6 +190,8 @@ export class Game {
     this.view.show(problem, shape, board.flat(), actors);
     if (actors.length) this.view.reveal(actors[0].row, actors[0].column);
     this.#label(index);
+    const over = this.#over && index === this.#frames.length - 1;
+    byId("game-outcome").textContent = over ? `${this.#over} in ${length(index, problem)}.` : "";
   }
 
   #label(index) {
@@ -218,7 +220,7 @@ export class Game {
     this.#held.add(button);
     if (this.#clock) return;
     if (this.#frames.length) this.#cut(this.timeline.index);
-    if (this.over) return;
+    if (this.#over) return;
     this.#clock = setInterval(() => this.#tick(), 1000 / this.#problem.ticks_per_second);
   }
 

@@ -8,7 +8,7 @@ import { byId, fillSelect } from "./elements.js";
 import { Files } from "./files.js";
 import { Gallery, mark, told } from "./gallery.js";
 import { Link } from "./link.js";
-import { Metrics } from "./metrics.js";
+import { Metrics } from "./targets.js";
 import { Game } from "./play.js";
 import { Range } from "./range.js";
 import { onSprites } from "./sprites.js";

@@ -16,6 +16,11 @@ export class Workshop {
   #measuring = null;
   #settling = 0;
 
+  constructor() {
+    byId("error-dismiss").addEventListener("click", () => this.forgive());
+    byId("cancel").addEventListener("click", () => this.cancel());
+  }
+
   /** Asks the service what it has. */
   async open() {
     const [problems, generators, designers, health] = await Promise.all(
@@ -26,8 +31,6 @@ export class Workshop {
     this.designers = designers;
     this.limits = health.limits;
     this.prompts = health.prompts;
-    byId("error-dismiss").addEventListener("click", () => this.forgive());
-    byId("cancel").addEventListener("click", () => this.cancel());
   }
 
   /**
