@@ -61,7 +61,7 @@ class BandTable:
             asked = {}
             for feature, places in zip(self.lexicon.features, self.places, strict=True):
                 bands = [band for band, one in zip(feature.bands, row[places], strict=True) if one]
-                if 0 < len(bands) < len(feature.bands):
+                if bands and (bands[0].low, bands[-1].high) != ANYTHING:
                     asked[feature.name] = bands[0].low, bands[-1].high
             found.append(asked)
         return found
