@@ -33,7 +33,7 @@ _LOOKS = 20
 _LOOKED_AT = 500
 
 #: What reading a text, and telling the bands of a level, count beside the contrast.
-_READING, _TELLING = 1.0, 0.3
+_READING, _TELLING = 10.0, 0.3
 
 #: The learning rate rises for this share of a training and falls to this share of its highest.
 _RISE, _LEAST_RATE = 0.05, 0.02
@@ -71,9 +71,9 @@ class WordsFit:
 
     minutes: float = 2.0
     steps: int = 0
-    batch: int = 128
+    batch: int = 64
     captions: int = 30_000
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     weight_decay: float = 0.01
     clip: float = 1.0
     symmetries: bool = True

@@ -20,7 +20,7 @@ from generators.devices import check_device
 from generators.generator import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, load_arrays_of
 from generators.options import options_of
 from generators.words.bands import BandTable
-from generators.words.features import Interval
+from generators.words.features import ANYTHING, Interval
 from generators.words.lexicon import Lexicon
 from generators.words.pieces import PieceTable
 from generators.words.reading import Prompt, make_prompt, read_prompt
@@ -102,7 +102,9 @@ class WordsModel:
         return (self.text_vectors(texts)[0] @ self.level_vectors(levels).T).astype(np.float64)
 
     def read(self, text: str) -> Prompt:
-        """Reads a prompt: by the grammar, and what that leaves over by the text tower where it is sure.
+        """Reads a prompt: by the grammar, and where that leaves words over by the text tower too.
+
+        What the tower is sure of is added where the grammar read nothing, and narrows down what it read.
 
         Raises:
             UserError: the text is empty or too long.
@@ -111,7 +113,11 @@ class WordsModel:
         if not prompt.unread:
             return prompt
         learned = self.read_learned([text], SURE)[0]
-        added = {name: interval for name, interval in learned.items() if name not in prompt.asked}
+        added = {
+            name: interval
+            for name, interval in learned.items()
+            if _narrower(interval, prompt.asked.get(name, ANYTHING))
+        }
         if not added:
             return prompt
         features = self.lexicon.features
@@ -241,6 +247,11 @@ class WordsModel:
                 part = torch.from_numpy(inputs[first : first + _CHUNK]).to(self.device)
                 parts.append([out.cpu().numpy() for out in tower(part)])
         return np.concatenate([vectors for vectors, _ in parts]), np.concatenate([logits for _, logits in parts])
+
+
+def _narrower(interval: Interval, other: Interval) -> bool:
+    """Tells whether an interval is a part of another, and not all of it."""
+    return interval != other and other[0] <= interval[0] and interval[1] <= other[1]
 
 
 def _written(low: float, high: float) -> str:
