@@ -407,6 +407,16 @@ def test_known_words_in_any_order_are_read_without_a_traceback(zelda, words):
             assert low <= high
 
 
+@pytest.mark.parametrize("word", ["a", "not", "the", "no", "exactly", "bats", "1", "between", "few", "xq", "at least"])
+def test_a_word_again_and_again(zelda, word):
+    import time
+
+    began = time.process_time()
+    prompt = read_prompt(zelda, (f"{word} " * 1000)[:1000])
+    assert time.process_time() - began < 0.5
+    assert len(prompt.notes) <= 2
+
+
 @pytest.mark.parametrize("text", ["9" * 900 + " bats", "0 bats", "1e9 bats", "3.5 bats", "bats > 1.5", "٣ bats", "²"])
 def test_odd_numbers(zelda, text):
     for low, high in read_prompt(zelda, text).asked.values():

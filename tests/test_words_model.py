@@ -46,7 +46,7 @@ def corpus():
 @pytest.fixture(scope="module")
 def trained(corpus):
     model = WordsModel(Lexicon.of(corpus), SMALL)
-    fit_words(model, corpus, WordsFit(minutes=0, steps=250, captions=1500, batch=48, patience=0, learning_rate=5e-3))
+    fit_words(model, corpus, WordsFit(minutes=0, steps=300, captions=1500, batch=32, patience=0))
     return model
 
 

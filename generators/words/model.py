@@ -137,7 +137,12 @@ class WordsModel:
             sure: leave out features of which it is less sure in any band.
         """
         chances = self.text_vectors(texts)[1]
-        found = self.bands.intervals(chances >= 0.5)
+        is_open = chances >= 0.5
+        for places in self.bands.places:
+            # A band at least is open, if only the likeliest.
+            closed = ~is_open[:, places].any(axis=1)
+            is_open[closed, places.start + chances[closed, places].argmax(axis=1)] = True
+        found = self.bands.intervals(is_open)
         doubtful = np.maximum(chances, 1 - chances) < sure
         for row, asked in zip(doubtful, found, strict=True):
             for name in list(asked):

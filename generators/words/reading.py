@@ -148,7 +148,7 @@ def make_prompt(
         missing.append(f"{lexicon.problem} has nothing called {named}; it has {lexicon.known()}.")
     targets = {name: interval for name, interval in asked.items() if lexicon.features[lexicon.places[name]].metric}
     counts = count_rules(lexicon.features, asked)
-    remarks = (*notes, *_doubts(lexicon, asked, counts))
+    remarks = tuple(dict.fromkeys((*notes, *_doubts(lexicon, asked, counts))))
     return Prompt(text, dict(asked), targets, counts, tuple(missing), remarks, tuple(dict.fromkeys(strangers)))
 
 
@@ -314,7 +314,7 @@ class _Parser:
             return _Amount(kind, value, " ".join(token.text for token in self.tokens[start:end]), **others), end
 
         if kind in ("none", "not"):
-            inner, end = self._amount(self._skip(place + 1, "article", "the", "exactly"))
+            inner, end = self._inner(self._skip(place + 1, "article", "the", "exactly"))
             if inner is not None and inner.kind in ("band", "number", "comparative", "most"):
                 return done(inner.kind, inner.value, end, graded=inner.graded, negated=True, unit=inner.unit)
             end = self._skip(place + 1, "any", "article", "the")
@@ -324,12 +324,12 @@ class _Parser:
         if kind == "any":
             return done("any", "any", place + 1)
         if kind == "article":
-            inner, end = self._amount(place + 1)
+            inner, end = self._inner(place + 1)
             if inner is not None and inner.kind in ("band", "comparative", "most", "number"):
                 return inner, end
             return done("article", "article", place + 1)
         if kind in ("exactly", "the"):
-            inner, end = self._amount(place + 1)
+            inner, end = self._inner(place + 1)
             return (inner, end) if inner is not None and inner.kind in ("number", "band", "most") else (None, start)
         if kind == "very":
             after = self._skip(place, "very")
@@ -341,6 +341,13 @@ class _Parser:
         if kind in ("comparative", "most"):
             return done(kind, self.tokens[place].value, place + 1)
         return self._number(start, done)
+
+    def _inner(self, place: int) -> tuple[_Amount | None, int]:
+        """Reads how much is asked for behind a word that says so too, unless there are two of these in a row."""
+        alike = ("none", "not", "article", "exactly", "the")
+        if self._kind(place) in alike and self._kind(place - 1) in alike and self._kind(place + 1) in alike:
+            return None, place
+        return self._amount(place)
 
     def _number(self, start: int, done: Any) -> tuple[_Amount | None, int]:
         """Reads a number, or several that are the ends of an interval."""
