@@ -9,12 +9,14 @@ from typing import Annotated
 import tyro
 
 from envs import UserError
+from experiments.prompt import senses_of
 from experiments.run import main, make_folder
 from experiments.words_measures import Measured, draw_sets, find_sets, make_for_sets, read_sets, summary, write_report
 from generators.corpus import Corpus, open_corpus
 from generators.generator import Generator
 from generators.suite import load_generator
 from generators.words.model import WordsModel, load_words
+from generators.words.reading import Senses
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Options:
         made: for how many prompts of each kind levels are made.
         candidates: how many levels are made for each prompt, of which the best are taken.
         seconds: the time that the solver may take for a level.
+        senses: measure too how prompts are read with unknown words taken for known ones that mean the same, by a
+            packaged sentence encoder (an extra: words).
         seed: fixes all draws.
         out: where the report goes; by default the source's folder.
     """
@@ -41,6 +45,7 @@ class Options:
     made: int = 100
     candidates: int = 32
     seconds: float = 0.3
+    senses: bool = False
     seed: int = 0
     out: Path | None = None
 
@@ -69,6 +74,7 @@ def measure_words(
     made: int = 100,
     candidates: int = 32,
     seconds: float = 0.3,
+    senses: Senses | None = None,
 ) -> Measured:
     """Measures a words model on held-out captions, on combinations never seen, on misspelt and on free wordings.
 
@@ -81,14 +87,14 @@ def measure_words(
         made: for how many prompts of each kind levels are made.
         candidates: how many levels are made for each prompt.
         seconds: the time that the solver may take for a level.
+        senses: finds the meanings of unknown words; None leaves that way of reading out.
     """
     sets = draw_sets(model, corpus, prompts, seed)
-    readings, exact = read_sets(model, sets, seed)
+    readings, exact = read_sets(model, sets, seed, senses)
     findings = find_sets(model, sets, seed)
     makings = {}
     facts = {
         "problem": model.lexicon.problem,
-        "texts": model.config.text,
         "learned numbers": model.parameters(),
         "seconds of training": round(float(model.facts.get("fit", {}).get("seconds", 0.0))),
         "held-out captions": len(sets.held_out),
@@ -133,6 +139,7 @@ def evaluate(options: Options) -> None:
         options.made,
         options.candidates,
         options.seconds,
+        senses_of(model.lexicon) if options.senses else None,
     )
     files = write_report(measured, folder, f"words-evaluation-seed{options.seed}")
     print(summary(measured))

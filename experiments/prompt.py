@@ -18,7 +18,7 @@ from generators.generator import Generator
 from generators.suite import load_generator
 from generators.words.lexicon import Lexicon
 from generators.words.model import WordsModel, load_words
-from generators.words.reading import Prompt, read_prompt
+from generators.words.reading import Prompt, Senses, read_prompt
 from generators.words.sampling import Answers, answer_prompt
 
 
@@ -33,6 +33,7 @@ class Options:
             by the grammar alone, and few and many are learned from the generator's corpus.
         count: how many levels to show.
         candidates: how many levels are drawn for each of them, of which the best are taken.
+        senses: take unknown words for known ones that mean the same, by a packaged sentence encoder (an extra: words).
         rank: by what: measured features, the words model's towers, or both; by default both where there is a words
             model.
         seconds: the time that the solver may take for a level, for levels that it wins come first among equals; 0
@@ -48,6 +49,7 @@ class Options:
     words: Path | None = None
     count: int = 8
     candidates: int = 16
+    senses: bool = False
     rank: Literal["", "measured", "towers", "both"] = ""
     seconds: float = 0.3
     corpus_path: str | None = None
@@ -80,6 +82,17 @@ def find_lexicon(generator: Generator, options: Options) -> Lexicon:
     return Lexicon.of(open_corpus(generator.spec.problem, record, options.corpus_path))
 
 
+def senses_of(lexicon: Lexicon) -> Senses:
+    """Returns what finds the meanings of unknown words.
+
+    Raises:
+        UserError: the sentence encoder is not installed.
+    """
+    from generators.words.senses import EncodedSenses  # noqa: PLC0415 (only where it is asked for)
+
+    return EncodedSenses(lexicon)
+
+
 def ask(options: Options) -> None:
     """Runs the experiment."""
     options.check()
@@ -88,10 +101,10 @@ def ask(options: Options) -> None:
     if options.words is not None:
         model = load_words(options.words)
         lexicon = model.lexicon
-        prompt = model.read(options.text)
     else:
         lexicon = find_lexicon(generator, options)
-        prompt = read_prompt(lexicon, options.text)
+    senses = senses_of(lexicon) if options.senses else None
+    prompt = read_prompt(lexicon, options.text, senses) if model is None else model.read(options.text, senses)
     for sentence in (*prompt.missing, *prompt.notes):
         print(sentence)
     if not prompt.asked:
@@ -105,7 +118,7 @@ def ask(options: Options) -> None:
         options.count,
         candidates=options.candidates,
         seed=options.seed,
-        rank=None if model is None else lambda levels: model.rerank(levels, options.text, rank),
+        rank=None if model is None else lambda levels: model.rerank(levels, options.text, rank, prompt),
         seconds=options.seconds,
         **options.sampling,
     )

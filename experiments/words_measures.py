@@ -36,7 +36,7 @@ from generators.words.evaluation import (
 )
 from generators.words.fitting import misspelt
 from generators.words.model import WordsModel
-from generators.words.reading import read_prompt
+from generators.words.reading import Senses, read_prompt
 from generators.words.scoring import caption_scores, meets
 
 #: The most captions of training levels that prompts are compared with, and the most levels that are searched.
@@ -140,8 +140,16 @@ def _misspelt(text: str, random: Random) -> str:
     return " ".join(words)
 
 
-def read_sets(model: WordsModel, sets: Sets, seed: int) -> tuple[dict[str, list[Reading]], float]:
+def read_sets(
+    model: WordsModel, sets: Sets, seed: int, senses: Senses | None
+) -> tuple[dict[str, list[Reading]], float]:
     """Measures how prompts are read: by the grammar, by the text tower, by both, and by the baselines.
+
+    Args:
+        model: the words model.
+        sets: the prompts.
+        seed: fixes all draws.
+        senses: finds the meanings of unknown words; None leaves that way out.
 
     Returns:
         The figures by set, and the share of held-out captions that the grammar reads to the number.
@@ -158,6 +166,8 @@ def read_sets(model: WordsModel, sets: Sets, seed: int) -> tuple[dict[str, list[
         "commonest features": lambda texts: [commonest] * len(texts),
         "another caption": lambda texts: [random.choice(sets.known).asked for _ in texts],
     }
+    if senses is not None:
+        ways["grammar with senses"] = lambda texts: [read_prompt(lexicon, text, senses).asked for text in texts]
     named = {
         "held-out captions": sets.held_out,
         "random features, never together": sets.random,

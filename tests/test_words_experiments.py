@@ -117,7 +117,7 @@ def test_a_model_is_not_written_over_unasked(runs, tmp_path):
         (["--fit", "seed", "3"], "--seed"),
         (["--fit", "batch", "one"], "batch"),
         (["--model", "width", "0"], "width"),
-        (["--model", "text", "voice"], "minilm"),
+        (["--model", "voice", "high"], "level_width"),
         (["--minutes", "-1"], "minutes"),
         (["--prompts", "0"], "--prompts"),
         (["--corpus", "folder"], "path"),

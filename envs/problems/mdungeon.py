@@ -98,7 +98,7 @@ PROBLEM = Mdungeon(
     nouns={
         "solid": WALL,
         "empty": OPEN_TILE,
-        "exit": Noun("exit", others=("stairs",)),
+        "exit": Noun("exit", others=("staircase",)),
         "enemies": Noun("enemy", others=("monster", "foe")),
         "regions": REGIONS,
         "col-potions": Noun("drunk potion", others=("collected potion",)),

@@ -103,7 +103,7 @@ class _Pairs:
     """Captions with the levels that they were written of.
 
     Attributes:
-        texts: (n, ...), as the text tower takes them in.
+        texts: int16 (n, WORDS, PIECES), their pieces.
         places: int64 (n,), the number of each caption's level.
         low: float64 (n, features), the least value that each caption is true of.
         high: the greatest.
@@ -113,7 +113,7 @@ class _Pairs:
         bands: int64 (m, features), of the levels.
     """
 
-    texts: NDArray
+    texts: NDArray[np.int16]
     places: NDArray[np.int64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -245,10 +245,9 @@ def _pairs(model: WordsModel, corpus: Corpus, split: str, count: int, random: Ra
     texts = [disturbed(caption.text, random) if strange else caption.text for caption in captions]
     asked: list[Mapping[str, Interval]] = [caption.asked for caption in captions]
     ends = [model.lexicon.limits(one) for one in asked]
-    # The pieces' numbers are small: kept so, they take a quarter of the room.
-    taken = model.encode(texts)
     return _Pairs(
-        taken.astype(np.int16) if taken.dtype == np.int64 else taken,
+        # The pieces' numbers are small: kept so, they take a quarter of the room.
+        model.pieces.encode(texts).astype(np.int16),
         places,
         np.stack([low for low, _ in ends]),
         np.stack([high for _, high in ends]),
@@ -307,9 +306,8 @@ def _loss(
     levels = pairs.levels[places]
     if random is not None:
         levels = transform_randomly(model.lexicon.task().symmetries, levels, random)
-    texts = pairs.texts[chosen]
     device = model.device
-    taken = torch.from_numpy(texts.astype(np.int64) if texts.dtype == np.int16 else texts).to(device)
+    taken = torch.from_numpy(pairs.texts[chosen].astype(np.int64)).to(device)
     text_vectors, open_logits = model.towers.text(taken)
     level_vectors, band_logits = model.towers.level(torch.from_numpy(levels.astype(np.int64)).to(device))
     values = pairs.values[places]

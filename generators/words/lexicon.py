@@ -108,7 +108,7 @@ class Lexicon:
             for word, interval in feature.noun.alone.items():
                 named.setdefault((word,), ("alone", (place, interval)))
             names = [(feature.noun.singular, feature.noun.plural)]
-            names += [(other, plural_of(other)) for other in feature.others]
+            names += [(other, other if other.endswith("s") else plural_of(other)) for other in feature.others]
             for singular, plural in names:
                 for name, many in ((singular, False), (plural, True)):
                     words = words_of(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,9 @@ from generators.words.bands import BandTable
 from generators.words.features import ANYTHING, Interval
 from generators.words.lexicon import Lexicon
 from generators.words.pieces import PieceTable
-from generators.words.reading import Prompt, make_prompt, read_prompt
+from generators.words.reading import Prompt, Senses, make_prompt, read_prompt
 from generators.words.saved import KIND, LEXICON, config_path
 from generators.words.scoring import caption_scores
-from generators.words.sentences import encode_sentences
 from generators.words.towers import Config, Towers
 
 #: How many texts or levels go through a tower at a time.
@@ -80,13 +79,9 @@ class WordsModel:
         """Returns how many weights the towers have."""
         return sum(weights.numel() for weights in self.towers.parameters())
 
-    def encode(self, texts: Sequence[str]) -> NDArray:
-        """Returns texts as the text tower takes them in: int64 (n, WORDS, PIECES), or float32 (n, SENTENCE_SIZE)."""
-        return self.pieces.encode(texts) if self.config.text == "pieces" else encode_sentences(texts)
-
     def text_vectors(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Returns the vectors of texts, float32 (n, size), and how likely each band is open, float32 (n, bands)."""
-        vectors, logits = self._through(self.towers.text, self.encode(texts))
+        vectors, logits = self._through(self.towers.text, self.pieces.encode(texts))
         return vectors, (1 / (1 + np.exp(-logits))).astype(np.float32)
 
     def level_vectors(self, levels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -101,15 +96,19 @@ class WordsModel:
         """Returns how near texts and levels are, float64 (texts, levels) in [-1, 1]."""
         return (self.text_vectors(texts)[0] @ self.level_vectors(levels).T).astype(np.float64)
 
-    def read(self, text: str) -> Prompt:
+    def read(self, text: str, senses: Senses | None = None) -> Prompt:
         """Reads a prompt: by the grammar, and where that leaves words over by the text tower too.
 
         What the tower is sure of is added where the grammar read nothing, and narrows down what it read.
 
+        Args:
+            text: the prompt.
+            senses: finds known wordings that mean what unknown words do; see `read_prompt`.
+
         Raises:
             UserError: the text is empty or too long.
         """
-        prompt = read_prompt(self.lexicon, text)
+        prompt = read_prompt(self.lexicon, text, senses)
         if not prompt.unread:
             return prompt
         learned = self.read_learned([text], SURE)[0]
@@ -124,10 +123,8 @@ class WordsModel:
         told = " and ".join(features[self.lexicon.places[name]].told(interval) for name, interval in added.items())
         words = " and ".join(map(repr, prompt.unread))
         note = f"The learned reader, which may be wrong, takes {words} to ask for {told}."
-        known = make_prompt(self.lexicon, text, {**prompt.asked, **added}, prompt.unread, ())
-        return Prompt(
-            text, known.asked, known.targets, known.counts, prompt.missing, (*prompt.notes, note), prompt.unread
-        )
+        known = make_prompt(self.lexicon, text, {**prompt.asked, **added})
+        return replace(known, missing=prompt.missing, notes=(*prompt.notes, note), unread=prompt.unread)
 
     def read_learned(self, texts: Sequence[str], sure: float = 0.5) -> list[dict[str, Interval]]:
         """Reads texts by the text tower alone: the bands that it takes for open.
@@ -150,12 +147,15 @@ class WordsModel:
                     del asked[name]
         return found
 
-    def rerank(self, levels: NDArray[np.uint8], text: str, by: str = "both") -> NDArray[np.float64]:
+    def rerank(
+        self, levels: NDArray[np.uint8], text: str, by: str = "both", prompt: Prompt | None = None
+    ) -> NDArray[np.float64]:
         """Scores levels by how well they meet a prompt.
 
         Args:
             levels: uint8 (n, *shape).
             text: the prompt.
+            prompt: how it was read, where that is known already.
             by: "measured" (the score of measured features), "towers" (the vectors' nearness), or both, which is the
                 first with a little of the second.
 
@@ -168,10 +168,10 @@ class WordsModel:
         if by not in RANKINGS:
             raise UserError(f"Levels are ranked by {', '.join(RANKINGS)}; got {by!r}.")
         batch = self._checked(levels)
-        prompt = self.read(text)
+        asked = (prompt or self.read(text)).asked
         scores = np.zeros(len(batch))
         if by != "towers":
-            scores += caption_scores(self.lexicon, [prompt.asked], self.lexicon.values(batch))[0]
+            scores += caption_scores(self.lexicon, [asked], self.lexicon.values(batch))[0]
         if by != "measured":
             scores += (1.0 if by == "towers" else _TOWER_SHARE) * self.similarities([text], batch)[0]
         return scores
@@ -219,7 +219,7 @@ class WordsModel:
             f"# Words for {lexicon.problem}",
             "",
             f"A lexicon and two towers (Radford 2021) for {lexicon.problem} levels of shape {lexicon.shape}.",
-            f"{self.parameters():,} learned numbers; texts are taken in by {self.config.text}.",
+            f"{self.parameters():,} learned numbers, and {len(self.pieces.vocabulary)} known words.",
             "",
             "## What few and many are",
             "",

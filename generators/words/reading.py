@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,9 +18,12 @@ import numpy as np
 from envs import UserError
 from envs.counts import CountRule
 from generators.words.features import NONE, Feature, Interval, count_rules
-from generators.words.grammar import ABOUT_SHARE, Kind
+from generators.words.grammar import ABOUT_SHARE, Kind, words_of
 from generators.words.lexicon import Lexicon
 from generators.words.spelling import nearest_word
+
+#: Finds a known wording that means what an unknown one does; None where none is near.
+Senses = Callable[[str], str | None]
 
 #: The most characters of a prompt.
 MOST_CHARACTERS = 1000
@@ -103,15 +106,18 @@ class _Reading:
 
     asked: dict[int, Interval] = field(default_factory=dict)
     strangers: list[str] = field(default_factory=list)
+    taken: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def read_prompt(lexicon: Lexicon, text: str) -> Prompt:
+def read_prompt(lexicon: Lexicon, text: str, senses: Senses | None = None) -> Prompt:
     """Reads a prompt.
 
     Args:
         lexicon: of the problem.
         text: what is asked for, in English: "three enemies, no spiders and a long path".
+        senses: finds known wordings that mean what unknown words do (`generators.words.senses`), which are then taken
+            for these.
 
     Returns:
         What was understood, and sentences about all that was not.
@@ -125,13 +131,20 @@ def read_prompt(lexicon: Lexicon, text: str) -> Prompt:
         raise UserError(f"The prompt has {len(text)} characters; {MOST_CHARACTERS} are the most.")
     reading = _Reading()
     tokens = _tokens(lexicon, text, reading)
+    if senses is not None:
+        tokens = _with_senses(lexicon, tokens, reading, senses)
     _Parser(lexicon, tokens, reading).run()
     asked = {lexicon.features[place].name: interval for place, interval in reading.asked.items()}
-    return make_prompt(lexicon, text, asked, reading.strangers, reading.notes)
+    return make_prompt(lexicon, text, asked, reading.strangers, reading.taken, reading.notes)
 
 
 def make_prompt(
-    lexicon: Lexicon, text: str, asked: Mapping[str, Interval], strangers: Sequence[str], notes: Sequence[str]
+    lexicon: Lexicon,
+    text: str,
+    asked: Mapping[str, Interval],
+    strangers: Sequence[str] = (),
+    taken: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> Prompt:
     """Returns a prompt of what was read, with sentences about what cannot be.
 
@@ -140,9 +153,12 @@ def make_prompt(
         text: the prompt.
         asked: by features' names what is asked of them.
         strangers: words that name nothing that the problem has.
+        taken: other such words, with those that they were taken for.
         notes: sentences about how it was understood.
     """
-    missing = []
+    missing = [
+        f"{stranger!r} is no known word; it was taken for {known!r}." for stranger, known in (taken or {}).items()
+    ]
     if strangers:
         named = " or ".join(repr(stranger) for stranger in dict.fromkeys(strangers))
         missing.append(f"{lexicon.problem} has nothing called {named}; it has {lexicon.known()}.")
@@ -197,6 +213,35 @@ def _tokens(lexicon: Lexicon, text: str, reading: _Reading) -> list[_Token]:
             # "As many as possible" asks for the most.
             tokens[earlier[-1]] = replace(tokens[earlier[-1]], kind="most")
     return tokens
+
+
+def _with_senses(lexicon: Lexicon, tokens: list[_Token], reading: _Reading, senses: Senses) -> list[_Token]:
+    """Returns the tokens with unknown words, or several of them in a row, taken for what means the same.
+
+    "Of" or "with" behind them may belong to them ("devoid of"); words that mean nothing known together may do so one by
+    one.
+    """
+    found: list[_Token] = []
+    place = 0
+    while place < len(tokens):
+        end = place
+        while end < len(tokens) and tokens[end].kind == "unknown":
+            end += 1
+        with_link = end + (end < len(tokens) and tokens[end].text in ("of", "with"))
+        ends = dict.fromkeys((with_link, end, place + 1)) if end > place else {}
+        for stop in ends:
+            text = " ".join(token.text for token in tokens[place:stop])
+            known = senses(text)
+            if known is not None:
+                kind, value = lexicon.phrases[words_of(known)]
+                found.append(_Token(kind, value, known))
+                reading.taken[text] = known
+                place = stop
+                break
+        else:
+            found.append(tokens[place])
+            place += 1
+    return found
 
 
 class _Parser:

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
 from envs import UserError
-
-#: How long the vector of a packaged sentence encoder is.
-SENTENCE_SIZE = 384
 
 #: The factor of similarities at the start, and at most (Radford 2021).
 _FIRST_SCALE, _MOST_SCALE = 1 / 0.07, 100.0
@@ -29,8 +25,6 @@ class Config:
     """The towers' architecture.
 
     Attributes:
-        text: how texts are taken in: by pieces of words, learned from nothing, or as vectors of a packaged sentence
-            encoder, minilm, which knows English words that no caption has.
         width: of the text tower.
         depth: its layers.
         level_width: of the level tower.
@@ -38,7 +32,6 @@ class Config:
         size: of the vectors that both towers make.
     """
 
-    text: Literal["pieces", "minilm"] = "pieces"
     width: int = 64
     depth: int = 2
     level_width: int = 32
@@ -87,7 +80,7 @@ class PieceTower(nn.Module):
         self.layers = nn.ModuleList(_Layer(width, 5, 1) for _ in range(depth))
 
     def forward(self, pieces: Tensor) -> Tensor:
-        """Returns float32 (n, width) of int64 (n, WORDS, PIECES)."""
+        """Returns float32 (n, width) of int64 (n, words, pieces)."""
         there = (pieces > 0).sum(dim=2, keepdim=True)
         words = self.pieces(pieces).sum(dim=2) / there.clamp(min=1)
         kept = (there > 0).transpose(1, 2).to(words.dtype)
@@ -96,24 +89,6 @@ class PieceTower(nn.Module):
             # Behind the text there is nothing, in all layers.
             inner = layer(inner) * kept
         return (inner - 1e4 * (1 - kept)).amax(dim=2) * kept.amax(dim=2)
-
-
-class SentenceTower(nn.Module):
-    """A perceptron on the vector of a sentence encoder, which does not learn.
-
-    Args:
-        width: of what comes out.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Linear(SENTENCE_SIZE, 2 * width)
-        self.second = nn.Linear(2 * width, width)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Returns float32 (n, width) of float32 (n, SENTENCE_SIZE)."""
-        out: Tensor = self.second(relu(self.first(vectors)))
-        return out
 
 
 class LevelTower(nn.Module):
@@ -154,7 +129,7 @@ class TextHead(nn.Module):
         bands: how many bands all features have together.
     """
 
-    def __init__(self, tower: nn.Module, width: int, size: int, bands: int) -> None:
+    def __init__(self, tower: PieceTower, width: int, size: int, bands: int) -> None:
         super().__init__()
         self.tower = tower
         self.vector = nn.Linear(width, size)
@@ -164,7 +139,7 @@ class TextHead(nn.Module):
         """Returns vectors of length 1, float32 (n, size), and logits of bands being open, float32 (n, bands).
 
         Args:
-            texts: int64 (n, WORDS, PIECES), or float32 (n, SENTENCE_SIZE).
+            texts: int64 (n, words, pieces).
         """
         inner = self.tower(texts)
         return normalize(self.vector(inner), dim=1), self.open(inner)
@@ -208,9 +183,7 @@ class Towers(nn.Module):
 
     def __init__(self, config: Config, axes: int, tiles: int, pieces: int, bands: int) -> None:
         super().__init__()
-        text: nn.Module = SentenceTower(config.width)
-        if config.text == "pieces":
-            text = PieceTower(pieces, config.width, config.depth)
+        text = PieceTower(pieces, config.width, config.depth)
         self.text = TextHead(text, config.width, config.size, bands)
         level = LevelTower(axes, tiles, config.level_width, config.level_depth)
         self.level = LevelHead(level, config.size, bands)
