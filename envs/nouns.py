@@ -82,6 +82,6 @@ SOLUTION = Noun(
 REGIONS = Noun(
     "region",
     others=("separate region", "separate part"),
-    alone={"connected": (1.0, 1.0), "disconnected": (2.0, math.inf)},
+    alone={"connected": (1.0, 1.0), **dict.fromkeys(("disconnected", "unconnected"), (2.0, math.inf))},
 )
 TO_WIN = Noun("distance to winning", grades=("short", "long"), unit="step")

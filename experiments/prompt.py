@@ -104,7 +104,7 @@ def ask(options: Options) -> None:
     else:
         lexicon = find_lexicon(generator, options)
     senses = senses_of(lexicon) if options.senses else None
-    prompt = read_prompt(lexicon, options.text, senses) if model is None else model.read(options.text, senses)
+    prompt = read_prompt(options.text, lexicon, senses) if model is None else model.read(options.text, senses)
     for sentence in (*prompt.missing, *prompt.notes):
         print(sentence)
     if not prompt.asked:

@@ -159,7 +159,7 @@ def read_sets(
     commonest = commonest_requests(lexicon, sets.known)
     random = Random(seed)
     ways: dict[str, Callable[[list[str]], Sequence[Asked]]] = {
-        "grammar": lambda texts: [read_prompt(lexicon, text).asked for text in texts],
+        "grammar": lambda texts: [read_prompt(text, lexicon).asked for text in texts],
         "text tower": model.read_learned,
         "grammar, then tower": lambda texts: [model.read(text).asked for text in texts],
         "nearest caption": lambda texts: [sets.known[int(row.argmax())].asked for row in nearest.similarities(texts)],
@@ -167,7 +167,7 @@ def read_sets(
         "another caption": lambda texts: [random.choice(sets.known).asked for _ in texts],
     }
     if senses is not None:
-        ways["grammar with senses"] = lambda texts: [read_prompt(lexicon, text, senses).asked for text in texts]
+        ways["grammar with senses"] = lambda texts: [read_prompt(text, lexicon, senses).asked for text in texts]
     named = {
         "held-out captions": sets.held_out,
         "random features, never together": sets.random,
@@ -184,7 +184,7 @@ def read_sets(
         for name, captions in named.items()
         if captions
     }
-    exact = [dict(read_prompt(lexicon, caption.text).asked) == caption.asked for caption in sets.held_out]
+    exact = [dict(read_prompt(caption.text, lexicon).asked) == caption.asked for caption in sets.held_out]
     return readings, float(np.mean(exact))
 
 
@@ -207,7 +207,7 @@ def _found(
     """Measures how levels of the pool are found by captions of some of them, in all ways."""
     lexicon, pool = model.lexicon, sets.pool
     texts, asked = [caption.text for caption in captions], [caption.asked for caption in captions]
-    measured = caption_scores(lexicon, [read_prompt(lexicon, text).asked for text in texts], pool)
+    measured = caption_scores(lexicon, [read_prompt(text, lexicon).asked for text in texts], pool)
     similar = model.similarities(texts, sets.levels)
     # What a search without a model could look through: other captions of the same levels.
     others = NearestCaption([caption.text for caption in draw_captions(lexicon, pool, Random(seed + 5))])

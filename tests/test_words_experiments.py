@@ -231,7 +231,7 @@ def drawer():
 
 def test_the_best_candidates_come_first(drawer):
     lexicon = Lexicon.learn("zelda", drawer.levels)
-    wanted = read_prompt(lexicon, "five enemies and a long path")
+    wanted = read_prompt("five enemies and a long path", lexicon)
     answers = answer_prompt(drawer, lexicon, wanted, 6, candidates=20)
     assert answers.levels.shape == (6, 7, 11)
     assert (np.diff(answers.scores) <= 0).all()
@@ -244,7 +244,7 @@ def test_the_best_candidates_come_first(drawer):
 
 def test_what_is_won_comes_first_among_equals(drawer):
     lexicon = Lexicon.learn("zelda", drawer.levels)
-    wanted = read_prompt(lexicon, "a key")
+    wanted = read_prompt("a key", lexicon)
     broken = drawer.levels.copy()
     broken[::2][broken[::2] == 4] = 1
     answers = answer_prompt(Drawer(np.concatenate([broken])), lexicon, wanted, 10, candidates=6, seconds=1.0)
@@ -253,7 +253,7 @@ def test_what_is_won_comes_first_among_equals(drawer):
 
 def test_a_ranking_may_be_given(drawer):
     lexicon = Lexicon.learn("zelda", drawer.levels)
-    wanted = read_prompt(lexicon, "a key")
+    wanted = read_prompt("a key", lexicon)
     answers = answer_prompt(
         drawer, lexicon, wanted, 4, rank=lambda levels: (levels == 1).sum(axis=(1, 2)).astype(float)
     )
@@ -264,10 +264,10 @@ def test_a_ranking_may_be_given(drawer):
 def test_answers_are_refused_for_another_problem(drawer):
     lexicon = Lexicon.learn("sokoban", envs.construct("sokoban", 8))
     with pytest.raises(UserError, match="sokoban"):
-        answer_prompt(drawer, lexicon, read_prompt(lexicon, "two crates"), 1)
+        answer_prompt(drawer, lexicon, read_prompt("two crates", lexicon), 1)
     own = Lexicon.learn("zelda", drawer.levels)
     with pytest.raises(UserError, match="At least 1"):
-        answer_prompt(drawer, own, read_prompt(own, "a key"), 0)
+        answer_prompt(drawer, own, read_prompt("a key", own), 0)
 
 
 # Measuring.
@@ -326,7 +326,7 @@ def test_unseen_captions_are_of_no_known_level(zelda):
     assert captions == unseen_captions(lexicon, values, 40, seed=1)
     assert not meets(lexicon, [one.asked for one in captions], values).any()
     for one in captions:
-        read = read_prompt(lexicon, one.text)
+        read = read_prompt(one.text, lexicon)
         assert dict(read.asked) == one.asked
         assert not read.notes
 
@@ -353,5 +353,5 @@ def test_free_wordings_are_none_of_the_grammar(name):
     values = np.repeat(lexicon.values(envs.construct(name, 10, seed=5, shape=lexicon.shape)), 4, axis=0)
     captions = free_captions(lexicon, values, Random(0), 1, 1)
     assert all(meets(lexicon, [one.asked], row[None]).all() for one, row in zip(captions, values, strict=True))
-    read = [dict(read_prompt(lexicon, one.text).asked) for one in captions]
+    read = [dict(read_prompt(one.text, lexicon).asked) for one in captions]
     assert np.mean([one == caption.asked for one, caption in zip(read, captions, strict=True)]) < 0.2

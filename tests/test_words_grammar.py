@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from envs import UserError
 from envs.counts import CountRule, count_tiles
 from envs.nouns import Noun, plural_of
 from generators.spec import LevelSpec
-from generators.words import Lexicon, condition_of, draw_captions, read_prompt, score_levels
+from generators.words import Lexicon, condition_of, draw_captions, read_prompt, score_levels, usual_lexicon
 from generators.words.captions import random_values, write_caption
 from generators.words.features import counted_tiles
 from generators.words.scoring import caption_scores, feature_scores, meets
@@ -58,7 +59,7 @@ def sokoban():
 
 
 def asked(lexicon, text):
-    prompt = read_prompt(lexicon, text)
+    prompt = read_prompt(text, lexicon)
     assert not prompt.missing
     return dict(prompt.asked)
 
@@ -150,8 +151,6 @@ def test_a_noun_for_nothing_is_refused():
 
 
 def test_a_lexicon_comes_back_from_plain_data(zelda):
-    import json
-
     back = Lexicon.parse(json.loads(json.dumps(zelda.plain())))
     assert back.features == zelda.features
     assert back.phrases == zelda.phrases
@@ -187,7 +186,7 @@ def test_what_captions_say_is_read_and_is_true(lexicons, name):
     random = Random(7)
     for row in [*values, *random_values(lexicon, 60, random)]:
         caption = draw_captions(lexicon, row[None], random, 1, 6)[0]
-        prompt = read_prompt(lexicon, caption.text)
+        prompt = read_prompt(caption.text, lexicon)
         assert dict(prompt.asked) == caption.asked, caption.text
         assert not prompt.missing, caption.text
         assert not prompt.unread
@@ -279,6 +278,37 @@ def test_captions_follow_the_seed(zelda):
         ("the nearest enemy at least 4 steps away", {"nearest-enemy": (4, INF)}),
         ("a connected level", {"regions": (1, 1)}),
         ("not connected", {"regions": (2, INF)}),
+        ("not more than two enemies", {"enemies": (-INF, 2)}),
+        ("not fewer than 3 enemies and not more than 4", {"enemies": (3, 4)}),
+        ("at least 2 and at most 4 enemies", {"enemies": (2, 4)}),
+        ("more than two but fewer than five enemies", {"enemies": (3, 4)}),
+        ("enemies at least 2 and at most 4", {"enemies": (2, 4)}),
+        ("a path of at least 20 and at most 30 steps", {"path-length": (20, 30)}),
+        ("at least 3 bats and a door", {"bat": (3, INF), "door": (1, 1)}),
+        ("3 enemies at least, a door", {"enemies": (3, INF), "door": (1, 1)}),
+        ("3 enemies max", {"enemies": (-INF, 3)}),
+        ("three enemies at most and bats at least 2", {"enemies": (-INF, 3), "bat": (2, INF)}),
+        ("the path must not exceed 30 steps", {"path-length": (1, 30)}),
+        ("the path should not be long", {"path-length": (1, 24)}),
+        ("a path 20 or more steps long", {"path-length": (20, INF)}),
+        ("a path of length 20", {"path-length": (20, 20)}),
+        ("the number of enemies is 3", {"enemies": (3, 3)}),
+        ("three enemies, of which two are bats", {"enemies": (3, 3), "bat": (2, 2)}),
+        ("neither bats nor spiders", {"bat": (-INF, 0), "spider": (-INF, 0)}),
+        ("I don't want any bats", {"bat": (-INF, 0)}),
+        ("do not add bats or spiders", {"bat": (-INF, 0), "spider": (-INF, 0)}),
+        ("there should not be bats", {"bat": (-INF, 0)}),
+        ("never more than two bats", {"bat": (-INF, 2)}),
+        ("bats are not allowed", {"bat": (-INF, 0)}),
+        ("avoid bats, include a key", {"bat": (-INF, 0), "key": (1, 1)}),
+        ("no spiders but bats", {"spider": (-INF, 0), "bat": (1, INF)}),
+        ("enemies other than bats", {"enemies": (1, INF), "bat": (-INF, 0)}),
+        ("a keyless level", {"key": (-INF, 0)}),
+        ("a hundred and five walls", {"solid": (105, 105)}),
+        ("two dozen walls", {"solid": (24, 24)}),
+        ("between one hundred and two hundred walls", {"solid": (100, 200)}),
+        ("1,000 walls", {"solid": (1000, 1000)}),
+        ("10 -12 walls", {"solid": (10, 12)}),
     ],
 )
 def test_wordings(zelda, text, expected):
@@ -293,7 +323,7 @@ def test_as_much_as_possible_is_the_most_of_the_corpus(zelda):
 
 
 def test_what_a_problem_does_not_have_is_told(sokoban):
-    prompt = read_prompt(sokoban, "two crates with lava and fire breathing dragons")
+    prompt = read_prompt("two crates with lava and fire breathing dragons", sokoban)
     assert dict(prompt.asked) == {"crate": (2, 2)}
     assert prompt.unread == ("lava", "fire breathing dragons")
     [sentence] = prompt.missing
@@ -310,10 +340,15 @@ def test_what_a_problem_does_not_have_is_told(sokoban):
         ("bats near the water", "water"),
         ("an empty room", "empty"),
         ("with a tree and a ball", "tree"),
+        ("minus three enemies", "minus"),
+        ("-3 enemies", "minus"),
+        ("три врага", "три врага"),
+        ("三只蝙蝠", "三只蝙蝠"),
+        ("ثلاثة أعداء", "ثلاثة أعداء"),
     ],
 )
 def test_an_unknown_word_is_named(zelda, text, word):
-    prompt = read_prompt(zelda, text)
+    prompt = read_prompt(text, zelda)
     assert word in prompt.unread
     assert repr(word) in prompt.missing[0]
 
@@ -334,23 +369,69 @@ def test_an_unknown_word_is_named(zelda, text, word):
         ("two keys", ["learned from"]),
         ("3 enemies but no bats, spiders and scorpions", ["exclude each other"]),
         ("few bats and many bats", ["exclude each other"]),
+        ("three enemies and no enemies", ["exclude each other"]),
+        ("no enemies except bats", ["exclude each other"]),
+        ("3.5 enemies", ["can have 3.5 enemies"]),
+        ("50% walls", ["'50 %'", "percent"]),
+        ("bats only", ["'only'"]),
+        ("three bats or two spiders", ["'or'", "'and'"]),
+        ("more bats than spiders", ["'than'", "compared"]),
+        ("as many bats as spiders", ["'as'", "compared"]),
     ],
 )
 def test_what_was_not_understood_or_cannot_be_is_told(zelda, text, words):
-    prompt = read_prompt(zelda, text)
+    prompt = read_prompt(text, zelda)
     assert any(all(word in note for word in words) for note in prompt.notes), prompt.notes
 
 
+@pytest.mark.parametrize("text", ["a level without lava or bats", "no lava, bats and doors"])
+def test_what_is_not_wanted_stays_so_behind_unknown_words(zelda, text):
+    prompt = read_prompt(text, zelda)
+    assert prompt.asked["bat"] == (-INF, 0)
+    assert prompt.unread == ("lava",)
+
+
+def test_a_problem_may_be_named(zelda):
+    prompt = read_prompt("three enemies, a long path, no bats and a dragon", "zelda")
+    assert prompt.targets["enemies"] == (3, 3)
+    assert 15 < prompt.targets["path-length"][0] < 40
+    assert usual_lexicon("zelda") is usual_lexicon("zelda")
+    with pytest.raises(UserError, match="zelta"):
+        read_prompt("a path", "zelta")
+
+
+def test_a_prompt_as_plain_data(zelda):
+    prompt = read_prompt("at least three enemies, no bats and a dragon", zelda)
+    plain = json.loads(json.dumps(prompt.plain(), allow_nan=False))
+    assert plain["targets"] == {"enemies": [3, None]}
+    assert plain["asked"] == {"enemies": [3, None], "bat": [None, 0]}
+    assert plain["counts"] == [
+        {"tiles": ["bat", "scorpion", "spider"], "least": 3, "most": None},
+        {"tiles": ["bat"], "least": 0, "most": 0},
+    ]
+    assert plain["told"] == {"enemies": "at least 3 enemies", "bat": "no bats"}
+    assert "'dragon'" in plain["missing"][0]
+    assert plain["unread"] == ["dragon"]
+
+
+@pytest.mark.parametrize("name", envs.all_problems())
+def test_what_was_understood_is_told_in_words_that_are_read_alike(lexicons, name):
+    lexicon, values = lexicons[name]
+    for caption in draw_captions(lexicon, values, Random(3)):
+        for feature, told in read_prompt(caption.text, lexicon).told.items():
+            assert read_prompt(told, lexicon).asked == {feature: caption.asked[feature]}, (caption.text, told)
+
+
 def test_count_rules_of_the_problem_are_known(sokoban):
-    assert any("exclude" in note for note in read_prompt(sokoban, "two crates and three targets").notes)
-    assert not read_prompt(sokoban, "two crates and two targets").notes
+    assert any("exclude" in note for note in read_prompt("two crates and three targets", sokoban).notes)
+    assert not read_prompt("two crates and two targets", sokoban).notes
 
 
 def test_targets_and_counts(zelda, sokoban):
-    prompt = read_prompt(zelda, "three enemies, one bat, a path of 20 steps")
+    prompt = read_prompt("three enemies, one bat, a path of 20 steps", zelda)
     assert prompt.targets == {"enemies": (3, 3), "path-length": (20, 20)}
     assert prompt.counts == (CountRule({"bat": 1, "scorpion": 1, "spider": 1}, 3, 3), CountRule({"bat": 1}, 1, 1))
-    assert read_prompt(sokoban, "two crates").counts == (CountRule({"crate": 1}, 2, 2),)
+    assert read_prompt("two crates", sokoban).counts == (CountRule({"crate": 1}, 2, 2),)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +446,7 @@ def test_targets_and_counts(zelda, sokoban):
 )
 def test_misspelt_words_are_read_and_said(zelda, typed, meant):
     assert nearest_word(typed, zelda.vocabulary, zelda.names) == meant
-    notes = read_prompt(zelda, f"no {typed}").notes
+    notes = read_prompt(f"no {typed}", zelda).notes
     assert f"{typed!r} was read as {meant!r}." in notes
 
 
@@ -385,13 +466,13 @@ def test_edit_distance(first, second, distance):
 @pytest.mark.parametrize("text", ["", "  \n", "x" * 1001, None, 3])
 def test_no_prompt_is_refused(zelda, text):
     with pytest.raises(UserError):
-        read_prompt(zelda, text)
+        read_prompt(text, zelda)
 
 
 @given(st.text(min_size=1, max_size=200))
 def test_any_text_is_read_without_a_traceback(zelda, text):
     try:
-        prompt = read_prompt(zelda, text)
+        prompt = read_prompt(text, zelda)
     except UserError:
         assert not text.strip()
         return
@@ -403,7 +484,7 @@ def test_any_text_is_read_without_a_traceback(zelda, text):
 def test_known_words_in_any_order_are_read_without_a_traceback(zelda, words):
     text = " ".join(words)
     if text.strip():
-        for low, high in read_prompt(zelda, text).asked.values():
+        for low, high in read_prompt(text, zelda).asked.values():
             assert low <= high
 
 
@@ -412,14 +493,14 @@ def test_a_word_again_and_again(zelda, word):
     import time
 
     began = time.process_time()
-    prompt = read_prompt(zelda, (f"{word} " * 1000)[:1000])
+    prompt = read_prompt((f"{word} " * 1000)[:1000], zelda)
     assert time.process_time() - began < 0.5
     assert len(prompt.notes) <= 2
 
 
 @pytest.mark.parametrize("text", ["9" * 900 + " bats", "0 bats", "1e9 bats", "3.5 bats", "bats > 1.5", "٣ bats", "²"])
 def test_odd_numbers(zelda, text):
-    for low, high in read_prompt(zelda, text).asked.values():
+    for low, high in read_prompt(text, zelda).asked.values():
         assert low <= high
 
 
@@ -454,7 +535,7 @@ def test_scores_are_1_exactly_where_all_is_met(zelda, seed):
 def test_levels_are_scored_as_they_are_measured(zelda):
     levels = envs.construct("zelda", 5, seed=11)
     enemies = envs.measure("zelda", levels)["enemies"]
-    scores = score_levels(zelda, levels, read_prompt(zelda, "three enemies").asked)
+    scores = score_levels(zelda, levels, read_prompt("three enemies", zelda).asked)
     assert np.array_equal(scores == 1, enemies == 3)
 
 
@@ -463,7 +544,7 @@ def test_conditions_of_a_generator(zelda):
 
     levels = envs.construct("zelda", 300, seed=3)
     spec = LevelSpec.of(corpus_of_levels("zelda", levels), ("enemies", "path-length"))
-    prompt = read_prompt(zelda, "three enemies, a long path and two bats")
+    prompt = read_prompt("three enemies, a long path and two bats", zelda)
     condition, notes = condition_of(prompt, zelda, spec, 10)
     assert set(condition) == {"enemies", "path-length"}
     assert condition["enemies"].tolist() == [3] * 10
@@ -477,7 +558,7 @@ def test_what_a_generator_never_saw_is_asked_as_nearly_as_can_be(zelda):
     from generators.corpus import corpus_of_levels
 
     spec = LevelSpec.of(corpus_of_levels("zelda", envs.construct("zelda", 300, seed=3)))
-    condition, notes = condition_of(read_prompt(zelda, "9 enemies"), zelda, spec, 3)
+    condition, notes = condition_of(read_prompt("9 enemies", zelda), zelda, spec, 3)
     assert condition["enemies"].tolist() == [5, 5, 5]
     assert "instead of 9 enemies" in notes[0]
 
@@ -485,9 +566,11 @@ def test_what_a_generator_never_saw_is_asked_as_nearly_as_can_be(zelda):
 def test_reading_needs_no_torch():
     code = (
         "from generators.words import Lexicon, read_prompt, draw_captions, condition_of, score_levels, load_lexicon\n"
+        "from generators.words import answer_prompt\n"
         "import envs, sys\n"
         "lexicon = Lexicon.learn('zelda', envs.construct('zelda', 20))\n"
-        "read_prompt(lexicon, 'three enemies')\n"
+        "read_prompt('three enemies', lexicon)\n"
+        "read_prompt('three enemies', 'zelda')\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -219,7 +219,7 @@ def test_another_corpus_is_refused(trained):
 
 def test_the_grammar_reads_first(trained):
     prompt = trained.read("no bats")
-    assert prompt == read_by_grammar(trained.lexicon, "no bats")
+    assert prompt == read_by_grammar("no bats", trained.lexicon)
 
 
 def test_what_the_grammar_leaves_over_is_read_by_the_tower_and_said(trained):
@@ -237,7 +237,7 @@ def test_what_the_grammar_leaves_over_is_read_by_the_tower_and_said(trained):
 def test_levels_are_ranked_by_measured_features_and_towers(trained):
     levels = bats(60, seed=8)
     measured, towers, both = (trained.rerank(levels, "two bats", by) for by in ("measured", "towers", "both"))
-    asked = read_by_grammar(trained.lexicon, "two bats").asked
+    asked = read_by_grammar("two bats", trained.lexicon).asked
     assert np.array_equal(measured, score_levels(trained.lexicon, levels, asked))
     assert both == pytest.approx(measured + 0.05 * towers)
     order = both.argsort()[::-1]
@@ -311,7 +311,7 @@ def test_a_damaged_folder_is_refused_in_a_sentence(saved, tmp_path, damage):
 def test_unknown_words_are_taken_for_what_means_the_same(corpus):
     meanings = {"arachnids": "spiders", "devoid of": "without", "loads": "lots of"}
     lexicon = Lexicon.of(corpus)
-    prompt = read_by_grammar(lexicon, "devoid of arachnids and loads of bats with lava", meanings.get)
+    prompt = read_by_grammar("devoid of arachnids and loads of bats with lava", lexicon, meanings.get)
     assert prompt.asked["spider"] == (-math.inf, 0.0)
     assert prompt.asked["bat"] == (3.0, math.inf)
     assert prompt.unread == ("lava",)
@@ -337,4 +337,4 @@ def test_the_sentence_encoder_knows_words_that_no_caption_has(corpus):
     assert np.linalg.norm(encode_sentences(["few bats", "walls"]), axis=1) == pytest.approx([1, 1], abs=1e-5)
     assert senses("arachnids") in ("spiders", "spider")
     assert senses("lava") is None
-    assert read_by_grammar(lexicon, "no arachnids", senses).asked == {"spider": (-math.inf, 0.0)}
+    assert read_by_grammar("no arachnids", lexicon, senses).asked == {"spider": (-math.inf, 0.0)}

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from generators.words.asking import condition_of
     from generators.words.captions import Caption, draw_captions
     from generators.words.fitting import WordsFit, fit_words
-    from generators.words.lexicon import Lexicon
+    from generators.words.lexicon import Lexicon, usual_lexicon
     from generators.words.model import WordsModel, load_words
     from generators.words.reading import Prompt, read_prompt
+    from generators.words.sampling import Answers, answer_prompt
     from generators.words.saved import load_lexicon
     from generators.words.scoring import score_levels
 
@@ -22,19 +23,22 @@ _HOMES = {
     "asking": ("condition_of",),
     "captions": ("Caption", "draw_captions"),
     "fitting": ("WordsFit", "fit_words"),
-    "lexicon": ("Lexicon",),
+    "lexicon": ("Lexicon", "usual_lexicon"),
     "model": ("WordsModel", "load_words"),
     "reading": ("Prompt", "read_prompt"),
+    "sampling": ("Answers", "answer_prompt"),
     "saved": ("load_lexicon",),
     "scoring": ("score_levels",),
 }
 
 __all__ = [
+    "Answers",
     "Caption",
     "Lexicon",
     "Prompt",
     "WordsFit",
     "WordsModel",
+    "answer_prompt",
     "condition_of",
     "draw_captions",
     "fit_words",
@@ -42,6 +46,7 @@ __all__ = [
     "load_words",
     "read_prompt",
     "score_levels",
+    "usual_lexicon",
 ]
 
 

@@ -92,7 +92,7 @@ def unseen_captions(lexicon: Lexicon, known: NDArray[np.float64], count: int, se
         found += [
             caption
             for caption, by in zip(drawn, met, strict=True)
-            if not by.any() and not read_prompt(lexicon, caption.text).notes
+            if not by.any() and not read_prompt(caption.text, lexicon).notes
         ]
     return found[:count]
 

@@ -34,6 +34,7 @@ Kind = Literal[
     "the",
     "unit",
     "link",  # between a noun and what is said of it: is, of
+    "except",  # turns round what was said of the noun before: no enemies except bats
     "and",
     "or",
     "level",  # what is asked for as a whole: room
@@ -77,25 +78,37 @@ COMPARATIVES = {
 
 #: Before a number.
 COMPARISONS = {
-    ">=": _list(
-        "at least | no fewer than | no less than | not fewer than | not less than | a minimum of | minimum of "
-        "| minimum | min | no shorter than | not shorter than | >= | => | ≥"
+    ">=": (
+        *_list("at least | a minimum of | minimum of | minimum | min | >= | => | ≥"),
+        *(f"{word} {less} than" for word in ("no", "not") for less in COMPARATIVES["low"]),
     ),
-    ">": (*_list("over | above | exceeding | beyond | >"), *(f"{word} than" for word in COMPARATIVES["high"])),
-    "<=": _list(
-        "at most | no more than | not more than | up to | a maximum of | maximum of | maximum | max | no longer than "
-        "| not longer than | <= | =< | ≤"
+    ">": (
+        *_list("over | above | exceeding | exceed | exceeds | beyond | >"),
+        *(f"{word} than" for word in COMPARATIVES["high"]),
+    ),
+    "<=": (
+        *_list("at most | up to | a maximum of | maximum of | maximum | max | <= | =< | ≤"),
+        *(f"{word} {more} than" for word in ("no", "not") for more in COMPARATIVES["high"]),
     ),
     "<": (*_list("under | below | <"), *(f"{word} than" for word in COMPARATIVES["low"])),
 }
 
-#: After a number.
+#: After a number; "at least" and "at most" may stand there too.
 LIMITS = {
-    ">=": _list("or more | or longer | or larger | or farther | +"),
-    "<=": _list("or fewer | or less | or shorter | or smaller | or nearer"),
+    ">=": (*_list("+ | or above | or over"), *(f"or {word}" for word in COMPARATIVES["high"])),
+    "<=": (*_list("or below | or under"), *(f"or {word}" for word in COMPARATIVES["low"])),
 }
 
-NONE = _list("no | without | without any | lacking | free of | not any | not a single | not one | none of | none")
+NONE = _list(
+    "no | without | without any | lacking | free of | not any | not a single | not one | none of | none | neither "
+    "| avoid | exclude | excluding | remove | forbid | absent | forbidden | not allowed | not wanted"
+)
+
+#: Turns what is said round.
+NOT = _list(
+    "not | isn't | aren't | don't | doesn't | do not | does not | shouldn't | mustn't | can't | cannot | won't | never "
+    "| not too | not very | not so"
+)
 
 ABOUT = _list("about | around | roughly | approximately | circa")
 
@@ -124,20 +137,21 @@ _PLAIN: dict[Kind, tuple[str, ...]] = {
     "very": VERY,
     "none": NONE,
     "free": ("free",),
-    "not": _list("not | isn't | aren't | not too | not very | not so"),
+    "not": NOT,
     "any": _list("any | any number of | whatever"),
     "between": _list("between | from"),
     "to": _list("to | -"),
     "about": ABOUT,
     "exactly": EXACTLY,
     "article": _list("a | an"),
-    "the": _list("the | its | their | this | that"),
+    "the": _list("the | its | their | this | that | them | those | these"),
     "unit": _list("tile | tiles | cell | cells | square | squares | percent | %"),
     "link": _list(
         "of | is | are | being | with | which | has | have | having | should | must | shall | that is | that has | = "
-        "| : | equals | equal to | containing | contains | ( | ) | in length"
+        "| : | equals | equal to | containing | contains | ( | ) | in length | but"
     ),
-    "and": _list("and | , | ; | . | & | / | but | also | plus | as well as | together with | then | ! | ?"),
+    "except": _list("except | except for | other than | apart from"),
+    "and": _list("and | , | ; | . | & | / | also | plus | as well as | together with | then | ! | ?"),
     "or": _list("or | nor"),
     "possible": _list("as possible | as can be"),
     "level": tuple(word for level in LEVELS for word in (level, f"{level}s")),
@@ -145,8 +159,11 @@ _PLAIN: dict[Kind, tuple[str, ...]] = {
         "i | i'd | i'll | we | we'd | you | me | us | my | our | it | it's | want | would | like | need | please "
         "| make | build | generate | create | give | show | draw | there | there's | in | on | for | where | can "
         "| could | let | let's | will | be | so | as | possible | at | at all | too | quite | rather | fairly | new "
-        "| here | away | apart | what | how | thanks"
+        "| here | away | apart | what | how | thanks | do | put | add | include | including | either | number of "
+        "| amount of | length"
     ),
+    # What is told to be unknown, and not taken for a misspelt word.
+    "unknown": ("minus", "than"),
 }
 
 _SMALL = _list(
@@ -158,14 +175,22 @@ _OTHER_NUMBERS = {
     "a single": 1,
     "single": 1,
     "a pair of": 2,
+    "pair of": 2,
     "a couple of": 2,
     "couple of": 2,
+    "a couple": 2,
+    "couple": 2,
     "half a dozen": 6,
     "a dozen": 12,
     "dozen": 12,
     "a hundred": 100,
     "hundred": 100,
+    "a thousand": 1000,
+    "thousand": 1000,
 }
+
+#: What the number before is multiplied by: two hundred.
+SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000}
 
 
 def spelt(number: int) -> str:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import UserError, get_problem
+from envs import UserError, construct, get_problem
 from envs.counts import count_tiles
 from envs.nouns import plural_of
 from envs.problem import Problem, Shape
 from generators.corpus import Corpus
-from generators.words.features import ANYTHING, Feature, Interval, feature_of, learn_features
+from generators.words.features import ANYTHING, NONE, Feature, Interval, feature_of, learn_features
 from generators.words.grammar import Kind, closed_phrases, words_of
+
+#: So many constructed levels say what few and many are, where nothing else does.
+_USUAL = 256
 
 #: What a few words of a prompt do, and which of the things that do so they are.
 Meaning = tuple[Kind, Any]
@@ -110,6 +113,9 @@ class Lexicon:
             names = [(feature.noun.singular, feature.noun.plural)]
             names += [(other, other if other.endswith("s") else plural_of(other)) for other in feature.others]
             for singular, plural in names:
+                if feature.noun.counted and " " not in singular:
+                    for ending in ("less", "free"):
+                        named.setdefault((singular + ending,), ("alone", (place, NONE)))
                 for name, many in ((singular, False), (plural, True)):
                     words = words_of(name)
                     for variant in (words, tuple(word for word in words if word not in ("the", "a", "an"))):
@@ -169,3 +175,17 @@ class Lexicon:
                 raise
             raise UserError(f"its lexicon is damaged ({type(error).__name__}: {error})") from error
         return cls(problem.name, shape, features)
+
+
+@lru_cache(maxsize=32)
+def usual_lexicon(problem: str, shape: Shape | None = None) -> Lexicon:
+    """Learns the lexicon of a problem's constructed levels, once in a process; of long levels that takes seconds.
+
+    Args:
+        problem: the problem's name.
+        shape: of the levels; None takes the problem's.
+
+    Raises:
+        UserError: there is no such problem or shape, or the problem has no constructive generator.
+    """
+    return Lexicon.learn(problem, construct(problem, _USUAL, shape=shape))

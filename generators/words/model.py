@@ -108,7 +108,7 @@ class WordsModel:
         Raises:
             UserError: the text is empty or too long.
         """
-        prompt = read_prompt(self.lexicon, text, senses)
+        prompt = read_prompt(text, self.lexicon, senses)
         if not prompt.unread:
             return prompt
         learned = self.read_learned([text], SURE)[0]

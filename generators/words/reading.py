@@ -18,8 +18,8 @@ import numpy as np
 from envs import UserError
 from envs.counts import CountRule
 from generators.words.features import NONE, Feature, Interval, count_rules
-from generators.words.grammar import ABOUT_SHARE, Kind, words_of
-from generators.words.lexicon import Lexicon
+from generators.words.grammar import ABOUT_SHARE, SCALES, Kind, words_of
+from generators.words.lexicon import Lexicon, usual_lexicon
 from generators.words.spelling import nearest_word
 
 #: Finds a known wording that means what an unknown one does; None where none is near.
@@ -32,7 +32,13 @@ MOST_CHARACTERS = 1000
 MOST = 1e9
 
 #: What a prompt consists of: numbers, words, signs.
-_PARTS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)*|>=|<=|=>|=<|[^\w\s]")
+_PARTS = re.compile(r"\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)*|>=|<=|=>|=<|[^\w\s]")
+
+#: A hyphen before a number, and behind none.
+_MINUS = re.compile(r"(?:^|(?<=[^\w\s])|(?<=[^\W\d]\s))\s*-(?=\d)")
+
+#: What compares one thing with another: as many bats as spiders.
+_COMPARERS = ("as", "than")
 
 #: What parts phrases, and says nothing by itself.
 _JOINTS = ("and", "or", "link", "filler", "level", "the", "possible")
@@ -51,6 +57,7 @@ class Prompt:
         notes: sentences about how it was understood, and about what no level can have or none had that was learned
             from.
         unread: the words of which nothing was made.
+        told: by a feature's name what is asked of it, in words of the grammar: "at least 3 enemies".
     """
 
     text: str
@@ -60,6 +67,28 @@ class Prompt:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """Returns it as plain data, such as JSON holds; the ends of intervals are None where they are open."""
+        counts = [
+            {"tiles": list(rule.coefficients), "least": _finite(rule.low), "most": _finite(rule.high)}
+            for rule in self.counts
+        ]
+        return {
+            "text": self.text,
+            "asked": {name: [_finite(low), _finite(high)] for name, (low, high) in self.asked.items()},
+            "targets": {name: [_finite(low), _finite(high)] for name, (low, high) in self.targets.items()},
+            "counts": counts,
+            "told": dict(self.told),
+            "missing": list(self.missing),
+            "notes": list(self.notes),
+            "unread": list(self.unread),
+        }
+
+
+def _finite(end: float) -> float | None:
+    return float(end) if math.isfinite(end) else None
 
 
 @dataclass(frozen=True)
@@ -88,6 +117,7 @@ class _Amount:
         graded: whether the word says how long or large something is, and not how many there are.
         negated: whether it is what is not wanted.
         unit: whether a unit was named.
+        percent: whether that was percent.
         exclusive: for numbers, whether the ends themselves are left out.
     """
 
@@ -97,6 +127,7 @@ class _Amount:
     graded: bool = False
     negated: bool = False
     unit: bool = False
+    percent: bool = False
     exclusive: bool = False
 
 
@@ -110,12 +141,13 @@ class _Reading:
     notes: list[str] = field(default_factory=list)
 
 
-def read_prompt(lexicon: Lexicon, text: str, senses: Senses | None = None) -> Prompt:
-    """Reads a prompt.
+def read_prompt(text: str, problem: str | Lexicon, senses: Senses | None = None) -> Prompt:
+    """Reads a prompt. Nothing that it needs imports torch.
 
     Args:
-        lexicon: of the problem.
         text: what is asked for, in English: "three enemies, no spiders and a long path".
+        problem: the lexicon of the levels that a generator learned from (`Lexicon.of`, `load_lexicon`); or the name of
+            a problem, of which the few and the many are then those of constructed levels (`usual_lexicon`).
         senses: finds known wordings that mean what unknown words do (`generators.words.senses`), which are then taken
             for these.
 
@@ -123,12 +155,17 @@ def read_prompt(lexicon: Lexicon, text: str, senses: Senses | None = None) -> Pr
         What was understood, and sentences about all that was not.
 
     Raises:
-        UserError: the text is empty or too long.
+        UserError: the text is empty or too long, or there is no such problem.
+
+    >>> prompt = read_prompt("three enemies, no bats and a dragon", "zelda")
+    >>> prompt.targets, [rule.coefficients for rule in prompt.counts], prompt.unread
+    ({'enemies': (3.0, 3.0)}, [{'bat': 1, 'scorpion': 1, 'spider': 1}, {'bat': 1}], ('dragon',))
     """
     if not isinstance(text, str) or not text.strip():
         raise UserError("The prompt is empty: say what the level shall have, such as 'three enemies and a long path'.")
     if len(text) > MOST_CHARACTERS:
-        raise UserError(f"The prompt has {len(text)} characters; {MOST_CHARACTERS} are the most.")
+        raise UserError(f"The prompt has {len(text)} characters; {MOST_CHARACTERS} are the most: shorten it.")
+    lexicon = problem if isinstance(problem, Lexicon) else usual_lexicon(problem)
     reading = _Reading()
     tokens = _tokens(lexicon, text, reading)
     if senses is not None:
@@ -161,17 +198,21 @@ def make_prompt(
     ]
     if strangers:
         named = " or ".join(repr(stranger) for stranger in dict.fromkeys(strangers))
-        missing.append(f"{lexicon.problem} has nothing called {named}; it has {lexicon.known()}.")
-    targets = {name: interval for name, interval in asked.items() if lexicon.features[lexicon.places[name]].metric}
+        missing.append(f"{lexicon.problem} knows nothing of {named}; it has {lexicon.known()}.")
+    features = {name: lexicon.features[lexicon.places[name]] for name in asked}
+    told = {name: features[name].told(interval) for name, interval in asked.items()}
+    targets = {name: interval for name, interval in asked.items() if features[name].metric}
     counts = count_rules(lexicon.features, asked)
     remarks = tuple(dict.fromkeys((*notes, *_doubts(lexicon, asked, counts))))
-    return Prompt(text, dict(asked), targets, counts, tuple(missing), remarks, tuple(dict.fromkeys(strangers)))
+    unread = tuple(dict.fromkeys(strangers))
+    return Prompt(text, dict(asked), targets, counts, tuple(missing), remarks, unread, told)
 
 
 def words_of_text(text: str) -> list[str]:
     """Returns the words, numbers and signs of a text, in small letters."""
     plain = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("_", " ").replace("\n", " , ")
-    parts = _PARTS.findall(re.sub("[\u2010-\u2015\u2212]", "-", plain))
+    plain = _MINUS.sub(" minus ", re.sub("[\u2010-\u2015\u2212]", "-", plain))
+    parts = _PARTS.findall(plain)
     kept = []
     for place, part in enumerate(parts):
         neighbours = parts[place - 1 : place] + parts[place + 1 : place + 2]
@@ -203,16 +244,49 @@ def _tokens(lexicon: Lexicon, text: str, reading: _Reading) -> list[_Token]:
         else:
             size = 1
             if words[first][0].isdigit():
-                tokens.append(_Token("number", min(float(words[first]), MOST), words[first]))
+                number = float(words[first].replace(",", ""))
+                tokens.append(_Token("number", min(number, MOST), words[first]))
             elif words[first][0].isalpha():
                 tokens.append(_Token("unknown", words[first], given[first]))
         first += size
+    tokens = _with_scales(tokens)
     for place, token in enumerate(tokens):
         earlier = [i for i in range(place) if tokens[i].kind in ("amount", "grade") and tokens[i].value != "medium"]
         if token.kind == "possible" and earlier:
             # "As many as possible" asks for the most.
             tokens[earlier[-1]] = replace(tokens[earlier[-1]], kind="most")
+        if token.text == "as" and earlier and place + 1 < len(tokens) and tokens[place + 1].kind == "noun":
+            tokens[place] = replace(token, kind="unknown")
     return tokens
+
+
+def _with_scales(tokens: list[_Token]) -> list[_Token]:
+    """Returns the tokens with numbers of several words put together: two dozen, three hundred and five."""
+    found: list[_Token] = []
+    for token in tokens:
+        before = found[-1] if found else None
+        scale = SCALES.get(token.text)
+        if before is None or {before.kind, token.kind} != {"number"}:
+            found.append(token)
+        elif scale is not None and before.value < scale:
+            found[-1] = replace(before, value=before.value * scale, text=f"{before.text} {token.text}")
+        elif _is_scaled(before) and token.value < 100:
+            found[-1] = replace(before, value=before.value + token.value, text=f"{before.text} {token.text}")
+        else:
+            found.append(token)
+    for place in range(len(found) - 3, -1, -1):
+        first, joint, last = found[place : place + 3]
+        parted = place > 0 and found[place - 1].kind == "between"
+        whole = (first.kind, joint.text, last.kind) == ("number", "and", "number") and _is_scaled(first)
+        if whole and not parted and last.value < 100:
+            text = f"{first.text} and {last.text}"
+            found[place : place + 3] = [replace(first, value=first.value + last.value, text=text)]
+    return found
+
+
+def _is_scaled(token: _Token) -> bool:
+    """Tells whether smaller numbers may follow: three hundred."""
+    return token.text.endswith(("hundred", "thousand"))
 
 
 def _with_senses(lexicon: Lexicon, tokens: list[_Token], reading: _Reading, senses: Senses) -> list[_Token]:
@@ -257,14 +331,23 @@ class _Parser:
         self.lexicon, self.tokens, self.reading = lexicon, tokens, reading
         #: What was said of the last noun and holds for further ones in a list: "no bats, spiders or scorpions".
         self.inherited: _Amount | None = None
+        #: The last noun, of which more may be said: "at least two bats, but not more than four".
+        self.last: int | None = None
 
     def run(self) -> None:
         """Reads all tokens."""
         place = 0
         while place < len(self.tokens):
-            if self._kind(place) in _JOINTS:
-                if self._kind(place) in ("link", "level"):
+            kind = self._kind(place)
+            if kind == "except":
+                # "No enemies except bats" asks for bats, "enemies except bats" for none.
+                self.inherited = None if self._refusing() else _Amount("none", "none", self._text(place))
+                place += 1
+            elif kind in _JOINTS:
+                if kind in ("link", "level"):
                     self.inherited = None
+                elif self._text(place) == "or" and not self._refusing() and self.last is not None:
+                    self.reading.notes.append("'or' was read as 'and': all that is named is asked for.")
                 place += 1
             else:
                 place = self._clause(place)
@@ -274,6 +357,10 @@ class _Parser:
 
     def _text(self, place: int) -> str:
         return self.tokens[place].text if place < len(self.tokens) else ""
+
+    def _refusing(self) -> bool:
+        """Tells whether what was last said was that there be none."""
+        return self.inherited is not None and self.inherited.kind == "none"
 
     def _skip(self, place: int, *kinds: str) -> int:
         while self._kind(place) in kinds:
@@ -292,15 +379,21 @@ class _Parser:
             elif self._kind(place) == "unknown":
                 strangers.append(self.tokens[place].text)
                 place += 1
-            elif amounts and not strangers and (self._kind(place) in ("the", "filler") or self._text(place) == "of"):
+            elif amounts and not strangers and self._goes_on(place, amounts[-1]):
                 place += 1
             else:
                 break
         kind = self._kind(place)
+        if strangers and strangers[-1] in _COMPARERS:
+            self.reading.notes.append(
+                f"Nothing was made of {strangers.pop()!r}: one thing cannot be compared with another."
+            )
+            self.inherited = None
         if strangers:
             self.reading.strangers.append(" ".join(strangers))
             if kind not in ("noun", "alone"):
-                self.inherited = None
+                # "No lava or bats" asks for no bats all the same.
+                self.inherited = amounts[-1] if amounts and amounts[-1].kind == "none" else None
                 return place
         if kind == "noun":
             return self._noun(place, amounts)
@@ -310,8 +403,12 @@ class _Parser:
                 interval = _complement(self.lexicon.features[feature], interval)
             self._ask(feature, interval, self.tokens[place].text)
             return place + 1
+        if amounts and self.last is not None and all(_is_end(amount) for amount in amounts):
+            for amount in amounts:
+                self._ask_amount(self.last, replace(amount, unit=True), "")
+            return place
         lost = [amount.text for amount in amounts if amount.kind not in ("article", "any")]
-        if not amounts and kind in ("not", "very", "compare", "limit", "free"):
+        if not amounts and (kind in ("not", "very", "compare", "limit", "free") or self._text(place) == "only"):
             lost = [self._text(place)]
         if lost:
             whole = " of a level as a whole" if kind == "level" else ""
@@ -320,14 +417,39 @@ class _Parser:
             )
         return place if amounts else place + 1
 
+    def _goes_on(self, place: int, amount: _Amount) -> bool:
+        """Tells whether a word stands between how much is asked for and what is asked for, or more of the former."""
+        if self._kind(place) in ("the", "filler") or self._text(place) in ("of", "are"):
+            return True
+        # "More than two and at most five".
+        return _is_end(amount) and self._is_end_at(place)
+
+    def _is_end_at(self, place: int) -> bool:
+        """Tells whether a word joins what comes before to a number that is an end: and at most five."""
+        joined = self._kind(place) == "and" or self._text(place) == "but"
+        amount, _ = self._amount(place + 1) if joined else (None, place)
+        return amount is not None and _is_end(amount)
+
+    def _limit(self, place: int) -> str | None:
+        """Returns which end a number is by what stands behind it: 3 or more, 3 at most."""
+        kind = self._kind(place)
+        if kind == "limit" or (
+            kind == "compare"
+            and self.tokens[place].value in (">=", "<=")
+            and self._kind(place + 1) in (None, "and", "or", "link", "unit")
+        ):
+            return str(self.tokens[place].value)
+        return None
+
     def _noun(self, place: int, amounts: list[_Amount]) -> int:
         """Reads what is said after a noun too, and asks for it."""
         feature, _ = self.tokens[place].value
         own = self.lexicon.features[feature]
         after = place + 1
-        if self._kind(after) == "limit" and amounts and amounts[-1].kind == "number":
+        limit = self._limit(after)
+        if limit is not None and amounts and amounts[-1].kind in ("number", "article"):
             # "Three enemies or more".
-            amounts[-1] = _limited(amounts[-1], self.tokens[after].value)
+            amounts[-1] = _limited(amounts[-1], limit)
             after += 1
         if self._kind(after) == "free":
             amounts = [_Amount("none", "none", "free")]
@@ -336,12 +458,18 @@ class _Parser:
         if behind is not None and behind.kind != "article" and not self._leads_to_noun(end):
             amounts = [amount for amount in amounts if amount.kind != "article"] + [replace(behind, unit=True)]
             after = self._skip(end, "grade") if behind.kind == "number" else end
+            if _is_end(behind) and self._is_end_at(after):
+                behind, end = self._amount(after + 1)
+                if behind is not None and not self._leads_to_noun(end):
+                    amounts.append(replace(behind, unit=True))
+                    after = self._skip(end, "grade")
         elif not amounts and self.inherited is not None and own.noun.counted:
             amounts = [self.inherited]
         if not amounts:
             self._ask(feature, own.present, self.tokens[place].text)
         for amount in amounts:
             self._ask_amount(feature, amount, self.tokens[place].text)
+        self.last = feature
         last = amounts[-1] if amounts else None
         self.inherited = last if last is not None and last.kind in ("none", "band") and not last.graded else None
         return after
@@ -359,10 +487,18 @@ class _Parser:
             return _Amount(kind, value, " ".join(token.text for token in self.tokens[start:end]), **others), end
 
         if kind in ("none", "not"):
-            inner, end = self._inner(self._skip(place + 1, "article", "the", "exactly"))
+            inner, end = self._inner(self._skip(place + 1, "article", "the", "exactly", "filler", "link"))
             if inner is not None and inner.kind in ("band", "number", "comparative", "most"):
-                return done(inner.kind, inner.value, end, graded=inner.graded, negated=True, unit=inner.unit)
-            end = self._skip(place + 1, "any", "article", "the")
+                return done(
+                    inner.kind,
+                    inner.value,
+                    end,
+                    graded=inner.graded,
+                    negated=True,
+                    unit=inner.unit,
+                    exclusive=inner.exclusive,
+                )
+            end = self._skip(place + 1, "any", "article", "the", "filler", "link")
             if kind == "none" or self._kind(end) in ("noun", "alone"):
                 return done("none", "none", end)
             return None, start
@@ -419,12 +555,15 @@ class _Parser:
         elif sign in ("<", "<="):
             low = -math.inf
         amount, end = done("number", (low, high), place, exclusive=exclusive)
-        if self._kind(place) == "limit" and sign is None:
-            amount, end = _limited(amount, self.tokens[place].value), place + 1
-        if self._kind(end) == "unit":
-            amount, end = replace(amount, unit=True), end + 1
-            if self._kind(end) == "limit" and sign is None:
-                amount, end = _limited(amount, self.tokens[end].value), end + 1
+        for _ in range(2):
+            # A unit may stand before or behind "or more".
+            limit = self._limit(end) if sign is None else None
+            if limit is not None:
+                amount, end, sign = _limited(amount, limit), end + 1, limit
+            if self._kind(end) == "unit" and not amount.unit:
+                unit = self._text(end)
+                amount = replace(amount, unit=True, percent=unit in ("percent", "%"), text=f"{amount.text} {unit}")
+                end += 1
         return amount, end
 
     def _ask_amount(self, place: int, amount: _Amount, called: str) -> None:
@@ -433,6 +572,9 @@ class _Parser:
         noun, notes = feature.noun, self.reading.notes
         counted = noun.counted
         if amount.kind == "any":
+            return
+        if amount.percent and noun.unit != "percent":
+            notes.append(f"Nothing was made of {amount.text!r}: {noun.plural} are not measured in percent.")
             return
         if amount.kind == "band" and amount.graded == counted:
             said = (
@@ -481,9 +623,14 @@ class _Parser:
 
 
 def _limited(amount: _Amount, sign: str) -> _Amount:
-    """Returns a number as an end: 3 or more."""
-    low, high = amount.value
-    return replace(amount, value=(low, math.inf) if sign == ">=" else (-math.inf, high))
+    """Returns a number, or an article, as an end: 3 or more."""
+    low, high = (1.0, 1.0) if amount.kind == "article" else amount.value
+    return replace(amount, kind="number", value=(low, math.inf) if sign == ">=" else (-math.inf, high))
+
+
+def _is_end(amount: _Amount) -> bool:
+    """Tells whether an amount is a number that is one end of an interval: at least 3."""
+    return amount.kind == "number" and math.inf in map(abs, amount.value)
 
 
 def _interval(feature: Feature, amount: _Amount) -> Interval | None:
@@ -527,7 +674,9 @@ def _doubts(lexicon: Lexicon, asked: Mapping[str, Interval], counts: tuple[Count
     for name, (low, high) in asked.items():
         feature = lexicon.features[lexicon.places[name]]
         least, greatest = bounds.get(name, (0, cells))
-        if low > greatest or high < least:
+        # There is no part of a thing that is counted.
+        broken = feature.noun.counted and low == high and low != round(low)
+        if low > greatest or high < least or broken:
             size = " x ".join(map(str, lexicon.shape))
             doubts.append(f"No {lexicon.problem} level of {size} can have {feature.told((low, high))}.")
         elif low > feature.greatest or high < feature.least:
@@ -537,7 +686,11 @@ def _doubts(lexicon: Lexicon, asked: Mapping[str, Interval], counts: tuple[Count
                 else (f"{feature.least:g} to {feature.greatest:g}")
             )
             doubts.append(f"No level that was learned from has {feature.told((low, high))}; they have {seen}.")
-    if not doubts and counts and not _feasible(task.tile_ids, [*task.count_rules, *counts], cells):
+    if (
+        counts
+        and not any(" can have " in doubt for doubt in doubts)
+        and not _feasible(task.tile_ids, [*task.count_rules, *counts], cells)
+    ):
         doubts.append(
             f"All that together is more than a {lexicon.problem} level can keep to: its numbers of tiles exclude each "
             "other."
