@@ -35,8 +35,10 @@ from generators.words.evaluation import (
     unseen_captions,
 )
 from generators.words.fitting import misspelt
+from generators.words.lexicon import Lexicon
 from generators.words.model import WordsModel
-from generators.words.reading import Senses, read_prompt
+from generators.words.reading import Prompt, Senses, read_prompt
+from generators.words.sampling import prepare
 from generators.words.scoring import caption_scores, meets
 
 #: The most captions of training levels that prompts are compared with, and the most levels that are searched.
@@ -262,11 +264,12 @@ def _made(
     conditions = [condition_of(prompt, lexicon, generator.spec, candidates)[0] for prompt in read]
     shape = (len(texts), candidates, *lexicon.shape)
     merged = _merged(conditions, candidates)
-    made = generator.sample(len(texts) * candidates, seed, merged).reshape(shape)
+    asked_for = generator.sample(len(texts) * candidates, seed, merged).reshape(shape)
+    held = np.stack([_held(lexicon, generator, one, candidates, seed + place) for place, one in enumerate(read)])
     plain = generator.sample(len(texts) * candidates, seed + 1).reshape(shape)
     rows: list[tuple[str, NDArray[np.uint8], NDArray[np.int64]]] = []
     lots = np.zeros(shape[:2])
-    for what, levels in (("conditioned", made), ("not conditioned", plain)):
+    for what, levels in (("held", held), ("conditioned", asked_for), ("not conditioned", plain)):
         flat = levels.reshape(-1, *lexicon.shape)
         values = lexicon.values(flat).reshape(*shape[:2], -1)
         measured = np.stack(
@@ -274,7 +277,7 @@ def _made(
         )
         similar = np.stack([model.similarities([text], each)[0] for text, each in zip(texts, levels, strict=True)])
         ranks = {"the first": lots, "by towers": similar, "by measured features": measured}
-        if what == "conditioned":
+        if what == "held":
             ranks["by both"] = measured + 0.05 * similar
         rows += [(f"{what}, {way}", levels, order_by(scores, seed)) for way, scores in ranks.items()]
     found = [
@@ -292,6 +295,13 @@ def _made(
     ):
         found.append((find_levels(lexicon, way, asked, scores, sets.known_values, None, seed), math.nan))
     return found
+
+
+def _held(lexicon: Lexicon, generator: Generator, prompt: Prompt, count: int, seed: int) -> NDArray[np.uint8]:
+    """Samples levels for a prompt with conditions, and with numbers of tiles held where the family can do that."""
+    prepared, condition, _ = prepare(generator, lexicon, prompt, count)
+    levels: NDArray[np.uint8] = prepared.sample(count, seed, condition)
+    return levels
 
 
 def _merged(conditions: Sequence[Any], candidates: int) -> dict[str, NDArray[np.float64]]:

@@ -20,8 +20,9 @@ from envs.counts import CountRule, count_tiles
 from envs.nouns import Noun, plural_of
 from generators.spec import LevelSpec
 from generators.words import Lexicon, condition_of, draw_captions, read_prompt, score_levels, usual_lexicon
+from generators.words.asking import held_counts
 from generators.words.captions import random_values, write_caption
-from generators.words.features import counted_tiles
+from generators.words.features import count_rules, counted_tiles
 from generators.words.scoring import caption_scores, feature_scores, meets
 from generators.words.spelling import edit_distance, nearest_word
 from tests.shapes import small
@@ -561,6 +562,47 @@ def test_what_a_generator_never_saw_is_asked_as_nearly_as_can_be(zelda):
     condition, notes = condition_of(read_prompt("9 enemies", zelda), zelda, spec, 3)
     assert condition["enemies"].tolist() == [5, 5, 5]
     assert "instead of 9 enemies" in notes[0]
+
+
+def counting_spec():
+    """The spec of zelda levels that have from two to five enemies."""
+    from generators.corpus import corpus_of_levels
+
+    return LevelSpec.of(corpus_of_levels("zelda", envs.construct("zelda", 300, seed=3)))
+
+
+def test_numbers_of_tiles_are_held(zelda):
+    spec = counting_spec()
+    prompt = read_prompt("three enemies, two bats, no spiders, a long path", zelda)
+    held = held_counts(prompt, zelda, spec)
+    assert held == {"enemies": (3, 3), "bat": (2, 2), "spider": (-INF, 0)}
+    _, notes = condition_of(prompt, zelda, spec, 4, held)
+    assert not notes
+    rules = spec.asking(count_rules(zelda.features, held)).count_rules()
+    assert CountRule({"bat": 1}, 2, 2) in rules
+    assert CountRule({"player": 1}, 1, 1) in rules
+    assert "asked" not in spec.asking(rules).plain()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("two keys", set()),  # all levels that were learned from have one
+        ("a key", {"key"}),
+        ("6 bats and at most 4 enemies", {"enemies"}),  # they exclude each other
+        ("50 walls and two bats", {"bat"}),  # there is no room for both
+        ("40 walls", {"solid"}),
+        ("many bats, at least one open tile", {"bat", "empty"}),
+        ("three enemies, two bats, one spider, no scorpions, 5 walls, 20 open tiles", None),
+    ],
+)
+def test_what_cannot_be_held_is_left_out(zelda, text, names):
+    spec = counting_spec()
+    held = held_counts(read_prompt(text, zelda), zelda, spec)
+    if names is not None:
+        assert set(held) == names
+    rules = spec.asking(count_rules(zelda.features, held)).count_rules()
+    assert {name for rule in rules for name in rule.coefficients} < set(spec.tiles)
 
 
 def test_reading_needs_no_torch():

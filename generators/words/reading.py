@@ -689,7 +689,7 @@ def _doubts(lexicon: Lexicon, asked: Mapping[str, Interval], counts: tuple[Count
     if (
         counts
         and not any(" can have " in doubt for doubt in doubts)
-        and not _feasible(task.tile_ids, [*task.count_rules, *counts], cells)
+        and not may_be_kept(task.tile_ids, [*task.count_rules, *counts], cells)
     ):
         doubts.append(
             f"All that together is more than a {lexicon.problem} level can keep to: its numbers of tiles exclude each "
@@ -698,7 +698,7 @@ def _doubts(lexicon: Lexicon, asked: Mapping[str, Interval], counts: tuple[Count
     return doubts
 
 
-def _feasible(tile_ids: Mapping[str, int], rules: Sequence[CountRule], cells: int) -> bool:
+def may_be_kept(tile_ids: Mapping[str, int], rules: Sequence[CountRule], cells: int) -> bool:
     """Tells whether numbers of tiles may keep rules, as far as each rule by itself can tell of the ends of the others.
 
     Args:
@@ -707,6 +707,8 @@ def _feasible(tile_ids: Mapping[str, int], rules: Sequence[CountRule], cells: in
         cells: how many tiles there are in all.
     """
     low, high = np.zeros(len(tile_ids)), np.full(len(tile_ids), float(cells))
+    if any(rule.low > rule.high for rule in rules):
+        return False
     everything = CountRule(dict.fromkeys(tile_ids, 1), cells, cells)
     for _ in range(2 * len(tile_ids)):
         before = low.sum(), high.sum()

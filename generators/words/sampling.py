@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import UserError
+from generators.generator import Generator
 from generators.judging.playability import play_levels
 from generators.spec import Condition, LevelSpec
-from generators.words.asking import condition_of
+from generators.words.asking import condition_of, held_counts
+from generators.words.features import Interval, count_rules
 from generators.words.lexicon import Lexicon
 from generators.words.reading import Prompt
 from generators.words.scoring import caption_scores
@@ -46,6 +48,28 @@ class Answers:
     scores: NDArray[np.float64]
     playable: NDArray[np.bool_] | None
     notes: tuple[str, ...]
+
+
+def prepare(generator: Any, lexicon: Lexicon, prompt: Prompt, count: int) -> tuple[Any, Condition, tuple[str, ...]]:
+    """Returns what to sample from, and by what condition, so that levels meet a prompt.
+
+    Metrics are asked for by conditions. Numbers of tiles are held while sampling, by families that keep count rules.
+
+    Args:
+        generator: a `Sampler`.
+        lexicon: that the prompt was read by.
+        prompt: what is asked for.
+        count: how many levels will be sampled.
+
+    Returns:
+        The generator, or a copy that holds numbers of tiles; the condition; and sentences about what it can neither be
+        asked for nor hold.
+    """
+    held: dict[str, Interval] = {}
+    if isinstance(generator, Generator) and generator.keeps_counts():
+        held = held_counts(prompt, lexicon, generator.spec)
+    condition, notes = condition_of(prompt, lexicon, generator.spec, count, held)
+    return (generator.keeping(count_rules(lexicon.features, held)) if held else generator), condition, notes
 
 
 def answer_prompt(
@@ -89,8 +113,8 @@ def answer_prompt(
             f"At least 1 level is sampled, of at least 1 candidate each; got {count} levels of {candidates} candidates."
         )
     total = count * candidates
-    condition, notes = condition_of(prompt, lexicon, generator.spec, total)
-    levels = generator.sample(total, seed, condition, fixed_tiles, **sampling)
+    prepared, condition, notes = prepare(generator, lexicon, prompt, total)
+    levels = prepared.sample(total, seed, condition, fixed_tiles, **sampling)
     # Copies would all be ranked alike.
     _, first = np.unique(levels.reshape(total, -1), axis=0, return_index=True)
     order = [*np.sort(first), *np.setdiff1d(np.arange(total), first)]
