@@ -310,6 +310,10 @@ def test_captions_follow_the_seed(zelda):
         ("between one hundred and two hundred walls", {"solid": (100, 200)}),
         ("1,000 walls", {"solid": (1000, 1000)}),
         ("10 -12 walls", {"solid": (10, 12)}),
+        ("walls = 10..12", {"solid": (10, 12)}),
+        ("walls ~30", {"solid": (26, 34)}),
+        ("at least 0 bats, not even one spider", {"spider": (-INF, 0)}),
+        ("an enemy count of 3", {"enemies": (3, 3)}),
     ],
 )
 def test_wordings(zelda, text, expected):

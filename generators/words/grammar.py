@@ -100,17 +100,21 @@ LIMITS = {
 }
 
 NONE = _list(
-    "no | without | without any | lacking | free of | not any | not a single | not one | none of | none | neither "
-    "| avoid | exclude | excluding | remove | forbid | absent | forbidden | not allowed | not wanted"
+    "no | without | without any | lacking | free of | not any | not a single | not one | not even a | not even one "
+    "| none of | none | neither | avoid | exclude | excluding | remove | forbid | absent | forbidden | not allowed "
+    "| not wanted"
 )
 
-#: Turns what is said round.
+#: Turns round what was said of the noun before.
+EXCEPT = _list("except | except for | other than | apart from")
+
+#: Turns round what is said behind it.
 NOT = _list(
     "not | isn't | aren't | don't | doesn't | do not | does not | shouldn't | mustn't | can't | cannot | won't | never "
     "| not too | not very | not so"
 )
 
-ABOUT = _list("about | around | roughly | approximately | circa")
+ABOUT = _list("about | around | roughly | approximately | approx | circa | ~ | ≈")
 
 #: How far the ends of "about" lie from its number, as a share of it; at least 1.
 ABOUT_SHARE = 0.15
@@ -150,7 +154,7 @@ _PLAIN: dict[Kind, tuple[str, ...]] = {
         "of | is | are | being | with | which | has | have | having | should | must | shall | that is | that has | = "
         "| : | equals | equal to | containing | contains | ( | ) | in length | but"
     ),
-    "except": _list("except | except for | other than | apart from"),
+    "except": EXCEPT,
     "and": _list("and | , | ; | . | & | / | also | plus | as well as | together with | then | ! | ?"),
     "or": _list("or | nor"),
     "possible": _list("as possible | as can be"),
@@ -160,7 +164,7 @@ _PLAIN: dict[Kind, tuple[str, ...]] = {
         "| make | build | generate | create | give | show | draw | there | there's | in | on | for | where | can "
         "| could | let | let's | will | be | so | as | possible | at | at all | too | quite | rather | fairly | new "
         "| here | away | apart | what | how | thanks | do | put | add | include | including | either | number of "
-        "| amount of | length"
+        "| amount of | count | length"
     ),
     # What is told to be unknown, and not taken for a misspelt word.
     "unknown": ("minus", "than"),

@@ -17,7 +17,7 @@ import numpy as np
 
 from envs import UserError
 from envs.counts import CountRule
-from generators.words.features import NONE, Feature, Interval, count_rules
+from generators.words.features import ANYTHING, NONE, Feature, Interval, count_rules
 from generators.words.grammar import ABOUT_SHARE, SCALES, Kind, words_of
 from generators.words.lexicon import Lexicon, usual_lexicon
 from generators.words.spelling import nearest_word
@@ -211,6 +211,7 @@ def make_prompt(
 def words_of_text(text: str) -> list[str]:
     """Returns the words, numbers and signs of a text, in small letters."""
     plain = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("_", " ").replace("\n", " , ")
+    plain = re.sub(r"(?<=\d)\s*\.{2,}\s*(?=\d)", "-", plain)
     plain = _MINUS.sub(" minus ", re.sub("[\u2010-\u2015\u2212]", "-", plain))
     parts = _PARTS.findall(plain)
     kept = []
@@ -609,6 +610,8 @@ class _Parser:
         feature = self.lexicon.features[place]
         if interval is None:
             self.reading.notes.append(f"Nothing was made of {text!r}: all but that cannot be asked for.")
+            return
+        if interval == ANYTHING:
             return
         before = self.reading.asked.get(place)
         if before is not None:
