@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from envs import UserError
+from envs.counts import CountRule
 from envs.files import write_atomically
 from generators.corpus import Corpus
 from generators.options import check_threads, options_of
@@ -298,6 +300,24 @@ class Generator(ABC):
             else:
                 parts.append(self._draw_around(part, chosen))
         return np.ascontiguousarray(np.concatenate(parts), np.uint8)
+
+    @classmethod
+    def keeps_counts(cls) -> bool:
+        """Tells whether samples keep count rules by construction, unless they are asked not to."""
+        return any(option.name == "constrained" and option.default is True for option in fields(cls.Sampling))
+
+    def keeping(self, counts: Sequence[CountRule]) -> Self:
+        """Returns the generator with further count rules that its samples keep, if its family keeps any.
+
+        Args:
+            counts: rules in which each tile counts 1. What levels cannot keep beside their other rules is not kept.
+
+        Returns:
+            A copy that shares all that was learned, to be sampled from and no more.
+        """
+        copied = copy(self)
+        copied.spec = self.spec.asking(counts)
+        return copied
 
     def request(self, n: int, seed: int, condition: Condition | None = None, fixed_tiles: Any = None) -> Request:
         """Returns what is to be sampled, checked; see `sample`, which raises what this raises."""

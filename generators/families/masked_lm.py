@@ -20,8 +20,9 @@ multiplications a tile are what hundreds of levels a second leave room for.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from envs import UserError
+from envs.counts import CountRule
 from generators.generator import Request, Scores
 from generators.neural import NeuralGenerator
 from generators.patches import PatchNetwork
@@ -174,6 +176,12 @@ class MaskedTileLM(NeuralGenerator):
         self.group[0] = layered
         super().__init__(spec, config)
         self.settler = CountSettler(spec.count_rules(), spec.tiles)
+
+    def keeping(self, counts: Sequence[CountRule]) -> Self:
+        """See `Generator.keeping`."""
+        copied = super().keeping(counts)
+        copied.settler = CountSettler(copied.spec.count_rules(), copied.spec.tiles)
+        return copied
 
     def build(self) -> nn.Module:
         """Returns the network."""
