@@ -52,7 +52,7 @@ class TorchNetworks:
         """Returns what a graph makes of arrays and of what is handed on."""
         part, device = self._graphs[graph], self._device
         with torch.no_grad():
-            found = part.call(*(_tensor(given).to(device) for given in inputs))
+            found = part.call(*(tensor_of(given).to(device) for given in inputs))
         outputs = found if isinstance(found, tuple) else (found,)
         return tuple(
             output if name in part.kept else output.cpu().numpy()
@@ -64,7 +64,8 @@ class TorchNetworks:
         return torch.zeros(shape, device=self._device)
 
 
-def _tensor(given: Any) -> Tensor:
+def tensor_of(given: Any) -> Tensor:
+    """Returns an array as a tensor that may share its memory; tensors as they are."""
     return given if isinstance(given, Tensor) else torch.from_numpy(np.require(given, requirements=("C", "W")))
 
 
