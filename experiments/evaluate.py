@@ -10,7 +10,8 @@ import torch
 import tyro
 
 from agents.baselines import GreedyDesigner, RandomDesigner
-from agents.designer import CONFIG_FILE, Designs, PolicyDesigner
+from agents.designer import CONFIG_FILE, PolicyDesigner
+from agents.episodes import Designs
 from agents.evaluation import Row, compare, start_row
 from agents.networks import DesignerNetwork
 from envs import UserError
