@@ -173,7 +173,7 @@ class NetworkDesigner(Designer):
         self.deterministic = deterministic
         self.problem = get_problem(self.env_options["problem"])
         self.name = f"{self.env_options['representation']} designer"
-        self._code = code
+        self.code = code
         self._decodes = decodes
         self.seed(0)
 
@@ -212,7 +212,7 @@ class NetworkDesigner(Designer):
         else:
             flat = scores.reshape(n * choices, -1)
             chosen = pick(likely(flat), self._draws.uniforms(choices).reshape(-1)).reshape(n, choices)
-        return self._code.decode(chosen)
+        return self.code.decode(chosen)
 
     @property
     def shape(self) -> tuple[int, ...]:

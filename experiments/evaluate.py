@@ -15,6 +15,7 @@ from agents.episodes import Designs
 from agents.evaluation import Row, compare, start_row
 from agents.networks import DesignerNetwork
 from envs import UserError
+from envs.records import read_config
 from experiments import reports
 from experiments.published import evaluate_published
 from experiments.run import main, make_folder
@@ -67,6 +68,12 @@ def designer_folder(run: Path) -> Path:
         f"{run} holds no trained designer: give the folder of a finished run of experiments.pcgrl, or a file of levels "
         "with --measure pcg-benchmark --problem NAME."
     )
+
+
+def holds_designer(source: Path) -> bool:
+    """Tells whether a folder is that of a saved designer, or of a run that left one."""
+    places = (folder / CONFIG_FILE for folder in (source / "designer", source))
+    return any(place.exists() and read_config(place).get("kind") == "designer" for place in places)
 
 
 def check_levels(levels: int) -> None:

@@ -210,11 +210,14 @@ def quantised(model: bytes) -> bytes:
     What comes in is rounded anew for each call (dynamic quantisation, Jacob 2018), so that levels that are sampled
     together touch each other's last digits. Convolutions stay as they are.
     """
-    library = import_module("onnxruntime.quantization")
+    library, onnx = import_module("onnxruntime.quantization"), import_module("onnx")
+    # The shapes of what lies between no longer fit where matrices are turned round; they are found again.
+    plain = onnx.load_model_from_string(model)
+    plain.graph.ClearField("value_info")
     with TemporaryDirectory() as folder, warnings.catch_warnings(), _quiet_root():
         warnings.simplefilter("ignore")
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        before.write_bytes(model)
+        before.write_bytes(plain.SerializeToString())
         library.quantize_dynamic(
             before,
             after,
