@@ -29,7 +29,15 @@ from experiments.evaluate import designer_folder, holds_designer
 from experiments.run import main, make_folder, versions, write_json
 from generators.exported import CONFIG_FILE, ENDING, digest_of
 from generators.exported import KIND as GENERATOR_KIND
-from generators.exporting import Recorded, best_inputs, check_exporter, differences, onnx_model, quantised
+from generators.exporting import (
+    Recorded,
+    check_exporter,
+    count_rounded,
+    differences,
+    most_levels,
+    onnx_model,
+    quantised,
+)
 from generators.generator import CARD_FILE, Generator
 from generators.graphs import Graph, TorchNetworks
 from generators.integers import to_floats
@@ -117,6 +125,7 @@ class Row:
             bits were asked for; of a graph for each time that it is called.
         int8_size: the model's size with these; None where they were not asked for.
         int8_difference: its greatest difference from torch.
+        rounded: the share of the model's numbers that take eight bits.
     """
 
     graph: str
@@ -125,6 +134,12 @@ class Row:
     milliseconds: dict[str, float]
     int8_size: int | None = None
     int8_difference: float | None = None
+    rounded: float | None = None
+
+    def with_int8(self, size: int, difference: float, counts: Sequence[tuple[int, int]]) -> Row:
+        """Returns the line with what eight bits make of it; see `generators.exporting.count_rounded`."""
+        whole, numbers = (sum(column) for column in zip(*counts, strict=True))
+        return dataclasses.replace(self, int8_size=size, int8_difference=difference, rounded=whole / max(1, numbers))
 
 
 @dataclass(frozen=True)
@@ -132,18 +147,32 @@ class Export:
     """What came of an export.
 
     Attributes:
-        models: the graphs that are kept, by name.
-        rows: a line for each graph, and one for a level.
+        models: the graphs as models, by name.
+        rows: a line for each graph, and a last one for a level.
         levels: how many were compared.
         equal: how many of them are equal to torch's.
-        int8_equal: the same with whole numbers of eight bits.
+        int8_models: the models with whole numbers of eight bits; none where these were not asked for.
+        int8_equal: how many levels are equal to torch's with these.
     """
 
     models: Mapping[str, bytes]
     rows: Sequence[Row]
     levels: int
     equal: int
+    int8_models: Mapping[str, bytes] = field(default_factory=dict)
     int8_equal: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Returns how near it comes to torch, as config.json says it."""
+        total = self.rows[-1]
+        facts: dict[str, Any] = {
+            "levels_compared": self.levels,
+            "equal_levels": self.equal,
+            "maximum_difference": total.difference,
+        }
+        if self.int8_models:
+            facts |= {"int8_equal_levels": self.int8_equal, "int8_maximum_difference": total.int8_difference}
+        return facts
 
 
 def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, card: str = "") -> Subject:
@@ -163,8 +192,7 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
     if not isinstance(generator, NeuralGenerator):
         networked = [name for name, kind in all_families().items() if issubclass(kind, NeuralGenerator)]
         raise UserError(
-            f"{generator.title} ({generator.name}) has no network to export, and needs no torch to sample; export one "
-            f"of {', '.join(networked)}."
+            f"{generator.title} ({generator.name}) has no network to export; export one of {', '.join(networked)}."
         )
     to_floats(generator.network)
     spec = generator.spec
@@ -175,7 +203,8 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
     asked: dict[str, Any] = {one.name: random.uniform(one.low, one.high, number) for one in spec.conditions}
     if spec.labels:
         asked["label"] = random.integers(0, len(spec.labels), number)
-    requests = [generator.request(number, seed), generator.request(number, seed + 1, asked, fixed)]
+    held = fixed if generator.keeps_fixed_tiles == "construction" else None
+    requests = [generator.request(number, seed), generator.request(number, seed + 1, asked, held)]
 
     def make(networks: Networks) -> NDArray[np.uint8]:
         sampler = generator.Sampler(spec, generator.settings(), networks)
@@ -232,7 +261,7 @@ def export_subject(
 
     Args:
         subject: what is exported.
-        int8: whether matrices become whole numbers of eight bits; the comparison comes before.
+        int8: whether models with whole numbers of eight bits are made too, and compared; they may differ.
         repeats: how often times are taken.
         tell: is told what is done.
 
@@ -247,7 +276,7 @@ def export_subject(
     models = {}
     for name in calls.made:
         tell(f"exporting {name}")
-        models[name] = onnx_model(subject.network, subject.graphs[name], best_inputs(calls, name))
+        models[name] = onnx_model(subject.network, subject.graphs[name], most_levels(calls, name))
     tell("comparing with torch")
     theirs = OnnxNetworks(models)
     apart = differences(theirs, calls)
@@ -263,27 +292,32 @@ def export_subject(
             f"What was exported of {subject.title} disagrees with torch: only {equal} of {len(expected)} levels are "
             "equal at equal seeds; nothing was written."
         )
-    small, small_apart, small_equal = {}, {}, None
+    engines: dict[str, Networks] = {"torch": ours, "onnx": theirs}
+    small: dict[str, bytes] = {}
+    small_apart, small_equal = {}, None
     if int8:
         tell("rounding to eight bits")
         small = {name: quantised(model) for name, model in models.items()}
-        whole = OnnxNetworks(small)
-        small_apart, small_equal = differences(whole, calls), _equal(subject.levels(whole), expected)
-    tell("taking times")
-    engines: dict[str, Networks] = {"torch": ours, "onnx": theirs}
-    if int8:
         engines["int8"] = OnnxNetworks(small)
+        small_apart, small_equal = (
+            differences(engines["int8"], calls),
+            _equal(subject.levels(engines["int8"]), expected),
+        )
+    tell("taking times")
+    counts = {name: count_rounded(models[name], model) for name, model in small.items()}
     rows = []
     for name, model in models.items():
-        inputs = best_inputs(calls, name)
+        inputs = most_levels(calls, name)
         number = max(len(part) for part in inputs if part.ndim)
-        times = _times(engines, partial(_call, name, inputs), number, repeats)
-        sizes = (len(small[name]), small_apart[name]) if int8 else (None, None)
-        rows.append(Row(name, len(model), apart[name], times, *sizes))
+        row = Row(name, len(model), apart[name], _times(engines, partial(_call, name, inputs), number, repeats))
+        if int8:
+            row = row.with_int8(len(small[name]), small_apart[name], [counts[name]])
+        rows.append(row)
     times = _times(engines, subject.levels, len(expected), repeats)
-    totals = (sum(map(len, small.values())), max(small_apart.values())) if int8 else (None, None)
-    rows.append(Row("a level", sum(map(len, models.values())), max(apart.values()), times, *totals))
-    return Export(small or models, rows, len(expected), equal, small_equal)
+    total = Row("a level", sum(map(len, models.values())), max(apart.values()), times)
+    if int8:
+        total = total.with_int8(sum(map(len, small.values())), max(small_apart.values()), list(counts.values()))
+    return Export(models, [*rows, total], len(expected), equal, small, small_equal)
 
 
 def _equal(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> int:
@@ -318,46 +352,52 @@ def _times(
 
 def describe(export: Export) -> str:
     """Returns the table of an export in Markdown."""
-    int8 = export.int8_equal is not None
-    headings = ["graph", "size, kB", "maximum difference", "torch ms", "onnx ms"]
-    headings += ["int8 ms", "int8 size, kB", "int8 difference"] if int8 else []
+    int8 = bool(export.int8_models)
+    headings = ["graph", "onnx KiB", "maximum difference", "torch ms", "onnx ms"]
+    headings += ["int8 ms", "int8 KiB", "int8 difference", "in eight bits"] if int8 else []
     lines = ["| " + " | ".join(headings) + " |", "| --- |" + " ---: |" * (len(headings) - 1)]
     for row in export.rows:
-        cells = [row.graph, f"{row.size / 1000:,.0f}", f"{row.difference:.1e}"]
+        cells = [row.graph, f"{row.size / 1024:,.1f}", f"{row.difference:.1e}"]
         cells += [f"{taken:.4g}" for taken in row.milliseconds.values()]
-        if row.int8_size is not None:
-            cells += [f"{row.int8_size / 1000:,.0f}", f"{row.int8_difference:.1e}"]
+        if row.int8_size is not None and row.rounded is not None:
+            cells += [f"{row.int8_size / 1024:,.1f}", f"{row.int8_difference:.1e}", f"{100 * row.rounded:.0f} %"]
         lines.append("| " + " | ".join(cells) + " |")
-    note = f"{export.equal} of {export.levels} levels are equal to torch's at equal seeds"
-    note += f", and {export.int8_equal} with whole numbers of eight bits" if int8 else ""
-    return "\n".join(lines) + (
-        f"\n\n{note}. Milliseconds are for a level, made with others, on one thread: medians; those of a graph are for "
-        "one call of it, those of a level for all that making it takes. Differences are measured by the greater of 1 "
-        "and the number itself.\n"
-    )
+    notes = [
+        f"{export.equal} of {export.levels} levels are equal to torch's at equal seeds. Milliseconds are for a level, "
+        "made with others, on one thread: medians; those of a graph are for one call of it, those of a level for all "
+        "that making it takes. Differences are measured by the greater of 1 and the number itself."
+    ]
+    if int8:
+        notes.append(
+            f"In eight bits {export.int8_equal} of {export.levels} levels are equal. Matrices take eight bits, and so "
+            "does what they are multiplied by, rounded anew in each call by its range: a level's last digits then "
+            "depend on the levels that are made with it. Convolutions, biases and tables of vectors stay as they are."
+        )
+    return "\n\n".join(["\n".join(lines), *notes]) + "\n"
 
 
-def write_export(folder: Path, subject: Subject, exports: Mapping[str, Export]) -> None:
+def write_export(folder: Path, subject: Subject, exports: Mapping[str, Export], int8: bool = False) -> None:
     """Writes an exported model, and what is within it, to a folder.
 
     Args:
         folder: it exists.
         subject: what was exported.
         exports: what came of it, under "", and of what is within it by the name of its folder.
+        int8: whether the models with whole numbers of eight bits are written.
     """
     export = exports[""]
-    for name, model in export.models.items():
+    models = export.int8_models if int8 else export.models
+    for name, model in models.items():
         (folder / f"{name}{ENDING}").write_bytes(model)
-    graphs = {name: digest_of(model) for name, model in export.models.items()}
-    made = {"format": "onnx", "int8": export.int8_equal is not None, "versions": versions()}
+    graphs = {name: digest_of(model) for name, model in models.items()}
+    made = {"format": "onnx", "int8": int8, **export.facts(), "versions": versions()}
     config = {**subject.description, "graphs": graphs, "export": made}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     table = describe(export)
     card = f"{subject.card.rstrip()}\n\n## Export\n\nRun by onnxruntime, without torch.\n\n{table}"
     (folder / CARD_FILE).write_text(card)
     (folder / f"{_TABLE}.md").write_text(f"# {subject.title[0].upper()}{subject.title[1:]}, exported\n\n{table}")
-    facts = {name: getattr(export, name) for name in ("levels", "equal", "int8_equal")}
-    write_json(folder / f"{_TABLE}.json", {**facts, "rows": [dataclasses.asdict(row) for row in export.rows]})
+    write_json(folder / f"{_TABLE}.json", {**export.facts(), "rows": [dataclasses.asdict(row) for row in export.rows]})
     for name, inner in subject.inner.items():
         (folder / name).mkdir()
         write_export(folder / name, inner, {"": exports[name]})
@@ -387,7 +427,7 @@ def export(options: Options) -> None:
     # What decodes for a designer stays as it is: with rounded numbers a level would depend on those beside it.
     exports = {name: export_subject(inner, False, options.repeats, tell) for name, inner in subject.inner.items()}
     exports[""] = export_subject(subject, options.int8, options.repeats, tell)
-    _replace(folder, lambda fresh: write_export(fresh, subject, exports))
+    _replace(folder, lambda fresh: write_export(fresh, subject, exports, options.int8))
     for name, found in reversed(exports.items()):
         print(f"\n{f'Within it, {name}:' if name else ''}\n{describe(found)}")
     load = "agents.exported.load_exported_designer" if subject.description["kind"] == DESIGNER_KIND else ""

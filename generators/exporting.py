@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -230,6 +230,16 @@ def quantised(model: bytes) -> bytes:
         return after.read_bytes()
 
 
+def count_rounded(before: bytes, after: bytes) -> tuple[int, int]:
+    """Returns how many numbers of a model `quantised` has turned into whole ones of eight bits, and of how many."""
+    onnx = import_module("onnx")
+    given, made = (onnx.load_model_from_string(model).graph.initializer for model in (before, after))
+    real, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT8
+    # Lists of whole numbers say what stands for the zero of each column.
+    rounded = sum(math.prod(array.dims) for array in made if array.data_type == whole and len(array.dims) > 1)
+    return rounded, sum(math.prod(array.dims) for array in given if array.data_type == real)
+
+
 class _quiet_root(_quiet):  # noqa: N801
     """Keeps the quantiser from advising."""
 
@@ -265,11 +275,6 @@ def difference(found: NDArray, expected: NDArray) -> float:
     return float("inf") if np.isnan(apart).any() else float(apart.max())
 
 
-def best_inputs(calls: Calls, graph: str) -> tuple[NDArray, ...]:
+def most_levels(calls: Calls, graph: str) -> tuple[NDArray, ...]:
     """Returns what a graph was called with for the most levels."""
     return max((inputs for inputs, _ in calls.made[graph]), key=lambda inputs: max(len(x) for x in inputs if x.ndim))
-
-
-def onnx_models(network: nn.Module, graphs: Mapping[str, Graph], calls: Calls) -> dict[str, bytes]:
-    """Returns the graphs that were called as models in the ONNX format, by name."""
-    return {name: onnx_model(network, graphs[name], best_inputs(calls, name)) for name in calls.made}

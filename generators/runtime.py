@@ -29,7 +29,8 @@ class OnnxNetworks:
         options = library.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        # What goes wrong is raised, not printed.
+        options.log_severity_level = 4
         self._sessions: dict[str, Any] = {}
         for name, model in models.items():
             try:
@@ -74,7 +75,7 @@ def _onnxruntime() -> Any:
     except ImportError as error:
         raise UserError(
             f"Exported models need the library onnxruntime, which cannot be imported ({error}); install it with "
-            'pip install "tilewright[serve]".'
+            "pip install onnxruntime."
         ) from error
 
 
