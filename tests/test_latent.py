@@ -18,9 +18,9 @@ from envs import UserError
 from envs.checks import check_representation, check_vector_env, difference
 from envs.representation import Canvas
 from envs.vector_env import DesignVectorEnv
-from generators.families.vqvae import VectorQuantisedAutoencoder
+from generators.families.vqvae import VectorQuantisedAutoencoder, principal_axes
 from generators.generator import FitOptions
-from generators.latents import BATCH, principal_axes
+from generators.latents import BATCH
 
 
 class Toy:

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs import UserError
-from generators.generator import Generator
 from generators.judging.playability import play_levels
-from generators.spec import Condition, LevelSpec
+from generators.sampling import LevelSource
+from generators.spec import Condition
 from generators.words.asking import condition_of, held_counts
 from generators.words.features import Interval, count_rules
 from generators.words.lexicon import Lexicon
 from generators.words.reading import Prompt
 from generators.words.scoring import caption_scores
-
-
-class Sampler(Protocol):
-    """What levels are drawn from: a `Generator`, or what does the same."""
-
-    spec: LevelSpec
-
-    def sample(
-        self, n: int, seed: int = 0, condition: Condition | None = None, fixed_tiles: Any = None, **sampling: Any
-    ) -> NDArray[np.uint8]:
-        """See `generators.generator.Generator.sample`."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +39,15 @@ class Answers:
     notes: tuple[str, ...]
 
 
-def prepare(generator: Any, lexicon: Lexicon, prompt: Prompt, count: int) -> tuple[Any, Condition, tuple[str, ...]]:
+def prepare(
+    generator: LevelSource, lexicon: Lexicon, prompt: Prompt, count: int
+) -> tuple[LevelSource, Condition, tuple[str, ...]]:
     """Returns what to sample from, and by what condition, so that levels meet a prompt.
 
     Metrics are asked for by conditions. Numbers of tiles are held while sampling, by families that keep count rules.
 
     Args:
-        generator: a `Sampler`.
+        generator: what will sample.
         lexicon: that the prompt was read by.
         prompt: what is asked for.
         count: how many levels will be sampled.
@@ -66,14 +57,14 @@ def prepare(generator: Any, lexicon: Lexicon, prompt: Prompt, count: int) -> tup
         asked for nor hold.
     """
     held: dict[str, Interval] = {}
-    if isinstance(generator, Generator) and generator.keeps_counts():
+    if generator.keeps_counts():
         held = held_counts(prompt, lexicon, generator.spec)
     condition, notes = condition_of(prompt, lexicon, generator.spec, count, held)
     return (generator.keeping(count_rules(lexicon.features, held)) if held else generator), condition, notes
 
 
 def answer_prompt(
-    generator: Sampler,
+    generator: LevelSource,
     lexicon: Lexicon,
     prompt: Prompt,
     count: int,
@@ -94,11 +85,11 @@ def answer_prompt(
         count: how many levels are wanted.
         candidates: how many are drawn for each.
         seed: equal seeds give equal levels.
-        fixed_tiles: see `Generator.sample`.
+        fixed_tiles: see `LevelSource.sample`.
         rank: scores levels, the greater the better; None takes their scores by what is measured of them.
         seconds: the time that the solver may take for a level; levels that it wins then come before all others. 0 does
             not solve any.
-        **sampling: see `Generator.sample`.
+        **sampling: see `LevelSource.sample`.
 
     Raises:
         UserError: the generator is of another problem, or a number cannot be used.
