@@ -14,7 +14,7 @@ from envs.problem import Metric, Problem, inside
 from envs.vector_env import DesignVectorEnv
 
 if TYPE_CHECKING:
-    from agents.designer import PolicyDesigner
+    from agents.episodes import NetworkDesigner
 
 Interval = tuple[float, float]
 
@@ -163,7 +163,7 @@ class PolicyBuilder(Builder):
 
     def __init__(
         self,
-        designer: PolicyDesigner,
+        designer: NetworkDesigner,
         name: str,
         until_strict: bool = False,
         targets: Mapping[str, Interval] | None = None,

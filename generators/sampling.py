@@ -116,10 +116,9 @@ class LevelSource(ABC):
         """Returns what makes levels of latents; None where the family has none."""
         return None
 
-    @classmethod
-    def keeps_counts(cls) -> bool:
+    def keeps_counts(self) -> bool:
         """Tells whether samples keep count rules by construction, unless they are asked not to."""
-        return any(option.name == "constrained" and option.default is True for option in fields(cls.Sampling))
+        return any(option.name == "constrained" and option.default is True for option in fields(self.Sampling))
 
     def keeping(self, counts: Sequence[CountRule]) -> Self:
         """Returns what samples with further count rules, which are kept if those of the levels are.

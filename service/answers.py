@@ -191,6 +191,16 @@ class ConvertAnswer(BaseModel):
     remarks: list[str] = Field(description="what did not come over one to one")
 
 
+class PromptAnswer(BaseModel):
+    """What a prompt asks for."""
+
+    targets: dict[str, tuple[float, float]] = Field(
+        description="by the name of a metric what it asks for; ends that it leaves open are those of the metric"
+    )
+    understood: list[str] = Field(description="each request, of metrics and of numbers of tiles, in other words")
+    remarks: list[str] = Field(description="what the problem does not have, and what was not understood")
+
+
 class LimitsAnswer(BaseModel):
     """What one request may ask for."""
 

@@ -8,9 +8,11 @@ from envs import Problem
 from envs.art import is_tall
 from envs.counts import CountRule
 from envs.problem import Metric
+from generators.words.reading import read_prompt
 from service import answers, files
 from service.limits import Limits
 from service.models import DesignerRecord, GeneratorRecord
+from service.wording import prompt_targets
 
 
 def problem_answer(problem: Problem, limits: Limits) -> answers.Problem:
@@ -45,6 +47,20 @@ def problem_answer(problem: Problem, limits: Limits) -> answers.Problem:
         ticks_per_second=rules.ticks_per_second if rules else 0,
         count_rules=[_in_words(rule) for rule in problem.count_rules],
         formats=files.formats(problem),
+    )
+
+
+def prompt_answer(text: str, problem: Problem) -> answers.PromptAnswer:
+    """Tells what a prompt asks for.
+
+    Raises:
+        UserError: the prompt is empty.
+    """
+    prompt = read_prompt(text, problem.name)
+    return answers.PromptAnswer(
+        targets=prompt_targets(prompt, problem),
+        understood=list(prompt.told.values()),
+        remarks=[*prompt.missing, *prompt.notes],
     )
 
 

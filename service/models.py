@@ -12,10 +12,15 @@ from typing import Any, Generic, TypeVar
 import agents
 import generators
 from agents.builders import Builder, ClimberBuilder, Interval, PolicyBuilder, steered_by
+from agents.episodes import NetworkDesigner
+from agents.exported import KIND as EXPORTED_DESIGNER
+from agents.exported import load_exported_designer
 from envs import Problem, UserError, all_problems, get_problem
 from envs.problem import Shape
 from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
+from generators.exported import KIND as EXPORTED_GENERATOR
+from generators.exported import load_exported
 from generators.spec import LevelSpec
 from service.answers import Engine
 from service.refusals import Refusal
@@ -30,6 +35,9 @@ BUNDLED_GENERATORS = Path(generators.__path__[0]) / "pretrained"
 BUNDLED_DESIGNERS = Path(agents.__path__[0]) / "pretrained"
 
 _CONFIG, _CARD, _WEIGHTS = "config.json", "card.md", "model.safetensors"
+
+#: The folder within a saved model's that holds the same model exported.
+_EXPORTED = "onnx"
 
 #: How many constructed levels a baseline learns from.
 _LEARNED_FROM = 200
@@ -180,11 +188,12 @@ class Catalogue:
         Raises:
             UserError: there is none that can be served.
         """
-        place, config = _found(folder)
+        place, config = _found(folder, engine)
         name = _free_name(folder.name, self.generators.keys() | self.designers.keys())
-        if config.get("kind") == "generator":
+        kind = config.get("kind")
+        if kind in ("generator", EXPORTED_GENERATOR):
             self._add_generator(_trained_generator(place, config, name))
-        elif config.get("kind") == "designer":
+        elif kind in ("designer", EXPORTED_DESIGNER):
             self._add_designer(_trained_designer(place, config, name))
         else:
             raise UserError(
@@ -210,12 +219,17 @@ class Catalogue:
         return samplers + sum(record.maker.loaded for record in self.designers.values())
 
 
-def _found(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Returns the folder of the model that a folder, a run's perhaps, holds, and its configuration."""
+def _found(folder: Path, engine: str) -> tuple[Path, dict[str, Any]]:
+    """Returns the folder of the model that a folder, a run's perhaps, holds, and its configuration.
+
+    Where it was exported into a folder within its own, the engine decides which of the two is taken.
+    """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}; give the folder of a run, or of a saved or exported model.")
     for place in (folder / "generator", folder / "designer", folder):
         if (place / _CONFIG).is_file():
+            if engine == "onnx" and (place / _EXPORTED / _CONFIG).is_file():
+                place = place / _EXPORTED  # noqa: PLW2901
             return place, read_config(place / _CONFIG)
     raise UserError(f"{folder} holds no model ({_CONFIG}); give the folder of a run, or of a saved or exported model.")
 
@@ -237,13 +251,16 @@ def _read_card(folder: Path) -> str:
 
 
 def _trained_generator(folder: Path, config: dict[str, Any], name: str) -> GeneratorRecord:
-    """Describes a generator that torch runs."""
+    """Describes a generator that was saved, which torch runs, or exported, which ONNX Runtime runs."""
+    exported = config["kind"] == EXPORTED_GENERATOR
     try:
         spec = LevelSpec.parse(config["spec"])
     except (UserError, KeyError) as error:
         raise UserError(f"{folder / _CONFIG} cannot be used: {str(error).rstrip('.')}; train it again.") from error
 
     def load() -> Source:
+        if exported:
+            return Learned(load_exported(folder))
         import torch  # noqa: PLC0415 (slow to import)
 
         from generators.suite import load_generator  # noqa: PLC0415
@@ -258,8 +275,8 @@ def _trained_generator(folder: Path, config: dict[str, Any], name: str) -> Gener
         problem=spec.task(),
         shape=spec.shape,
         conditions=tuple(Condition(one.name, one.low, one.high) for one in spec.conditions),
-        engine="torch",
-        parameters=_numbers(folder / _WEIGHTS),
+        engine="onnx" if exported else "torch",
+        parameters=int(config.get("parameters", 0)) if exported else _numbers(folder / _WEIGHTS),
         card=_read_card(folder),
         source=Lazy(load),
     )
@@ -317,19 +334,15 @@ def _constructive(problem: Problem) -> GeneratorRecord:
 
 
 def _trained_designer(folder: Path, config: dict[str, Any], name: str) -> DesignerRecord:
-    """Describes a designer that torch runs."""
+    """Describes a designer that was saved, which torch runs, or exported, which ONNX Runtime runs."""
+    exported = config["kind"] == EXPORTED_DESIGNER
     options = config.get("environment")
     if not isinstance(options, dict) or "problem" not in options or "representation" not in options:
         raise UserError(f"{folder / _CONFIG} is damaged: it does not say what environment the designer knows.")
     problem = get_problem(options["problem"])
 
     def load() -> MakeBuilder:
-        import torch  # noqa: PLC0415 (slow to import)
-
-        from agents.designer import PolicyDesigner  # noqa: PLC0415
-
-        torch.set_num_threads(1)
-        designer = PolicyDesigner.from_pretrained(folder)
+        designer = load_exported_designer(folder) if exported else _torch_designer(folder)
         return lambda targets: PolicyBuilder(designer.twin(), name, targets=targets)
 
     known = options["representation"] not in ("latent", "sequence")
@@ -342,10 +355,19 @@ def _trained_designer(folder: Path, config: dict[str, Any], name: str) -> Design
         shape=tuple(options.get("shape") or problem.default_shape),
         targets=steered_by(options, problem.metrics),
         steps=env.most_steps if env is not None else 0,
-        engine="torch",
+        engine="onnx" if exported else "torch",
         card=_read_card(folder),
         maker=Lazy(load),
     )
+
+
+def _torch_designer(folder: Path) -> NetworkDesigner:
+    import torch  # noqa: PLC0415 (slow to import)
+
+    from agents.designer import PolicyDesigner  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    return PolicyDesigner.from_pretrained(folder)
 
 
 def _climber(problem: Problem) -> DesignerRecord:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from generators.words.reading import MOST_CHARACTERS
+
 #: The number of a tile.
 TileId = Annotated[int, Field(strict=True, ge=0, le=255)]
 #: A level, row by row; of three axes storey by storey, the lowest first.
@@ -47,8 +49,20 @@ class SampleBody(Body):
     seed: Seed = 0
     targets: Targets = Field(default={}, examples=[{"crate": 2, "sol-length": [10, 20]}])
     fixed: FixedGrid | None = Field(default=None, description="the tiles that must stay, null where any may be")
+    prompt: Annotated[str, Field(max_length=MOST_CHARACTERS)] | None = Field(
+        default=None, description="what the levels shall have, in words; `targets` go before it", examples=[None]
+    )
     playable: bool = Field(default=False, description="only levels that the solver won: sampled anew, then repaired")
     solve: bool = Field(default=True, description="whether the solver plays levels that need not be playable, too")
+
+
+class PromptBody(Body):
+    """A prompt to be read."""
+
+    problem: Name = Field(examples=["zelda"])
+    text: str = Field(
+        min_length=1, max_length=MOST_CHARACTERS, examples=["a room with three enemies, no bats and a long path"]
+    )
 
 
 class SolveBody(LevelBody):

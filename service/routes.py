@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, Up
 from envs import Problem, all_problems
 from service import answers, files, levels
 from service.designing import DesignStream, Run
-from service.listing import designer_answer, generator_answer, problem_answer
+from service.listing import designer_answer, generator_answer, problem_answer, prompt_answer
 from service.refusals import Refusal, refusals
 from service.requests import (
     ConstructBody,
@@ -22,6 +22,7 @@ from service.requests import (
     LevelBody,
     PictureBody,
     PlayBody,
+    PromptBody,
     RepairBody,
     SampleBody,
     SolveBody,
@@ -76,7 +77,7 @@ async def health(service: Shared) -> answers.HealthAnswer:
         loaded=service.catalogue.loaded,
         queue=len(service.desk.taken),
         limits=answers.LimitsAnswer(**limits),
-        prompts=[],
+        prompts=list(all_problems()),
     )
 
 
@@ -120,6 +121,13 @@ async def draw_tiles(
 
 
 # Levels.
+
+
+@router.post("/prompt", summary="Read a prompt", responses=_COMPUTED)
+async def read_words(body: PromptBody, service: Shared, request: Request) -> answers.PromptAnswer:
+    """What a prompt asks for, by a grammar; `remarks` says what the problem does not have and was not understood."""
+    problem = the_problem(body.problem)
+    return await service.computed(request, lambda work: prompt_answer(body.text, problem))
 
 
 @router.post("/generators/{name}/sample", summary="Sample levels", responses=_COMPUTED)

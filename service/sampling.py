@@ -17,7 +17,8 @@ from service.limits import Limits
 from service.models import GeneratorRecord
 from service.refusals import Refusal
 from service.requests import SampleBody
-from service.sources import Ask
+from service.sources import Ask, Learned
+from service.wording import Wording, prompt_targets
 from service.work import Desk, Work
 
 #: The ends of what is asked of each metric.
@@ -45,6 +46,7 @@ class Sampling:
         self.told = {name: ends for name, ends in self.asked.items() if name in known}
         self.untold = [name for name in self.asked if name not in known]
         self.tried, self.end = 0, 0.0
+        self.wording: Wording | None = None
         self.entries: list[Entry] = []
         self.remarks = [
             f"{record.name} has seen {name} from {known[name].low:g} to {known[name].high:g} only."
@@ -61,15 +63,20 @@ class Sampling:
         """
         began = time.perf_counter()
         self.end = began + self.limits.patience
+        if self.body.prompt is not None:
+            await desk.run(work, self._read, self.body.prompt)
         # What the generator cannot be told is sought among several samples, and so are levels that can be won.
-        for number in range(self.limits.tries if self.body.playable or self.untold else 1):
+        sought = bool(self.untold or self.wording)
+        for number in range(self.limits.tries if self.body.playable or sought else 1):
             levels = await batcher.sample(self._ask(number), work)
             self.tried += len(levels)
             self.entries += await desk.run(work, self._look, levels, work)
-            if self._late() or (not self.untold and len(self._good()) >= self.body.count):
+            if self._late() or (not sought and len(self._good()) >= self.body.count):
                 break
         chosen = self._good()
-        if self.asked:
+        if self.wording is not None:
+            chosen = self._by_words(chosen, self.wording)
+        elif self.asked:
             far = distances(chosen, self.asked, self.problem)
             chosen = [chosen[i] for i in np.argsort(far, kind="stable")] if self.untold else chosen
         chosen = chosen[: self.body.count]
@@ -95,6 +102,27 @@ class Sampling:
             seconds=round(time.perf_counter() - began, 4),
         )
 
+    def _read(self, text: str) -> None:
+        """Reads the prompt; what it asks of metrics is asked for, but for those that have targets of their own."""
+        source = self.record.source.get()
+        generator = source.generator if isinstance(source, Learned) else None
+        self.wording = Wording.of(text, self.problem, self.record.shape, generator, self.body.count)
+        self.remarks += self.wording.remarks
+        asked = prompt_targets(self.wording.prompt, self.problem)
+        self.asked = {**asked, **self.asked}
+        # The page sends what it was told that a prompt asks for: the prompt says more of it than its ends.
+        self.told = {name: ends for name, ends in self.told.items() if asked.get(name) != ends}
+        self.untold = [name for name in self.untold if asked.get(name) != self.asked[name]]
+
+    def _by_words(self, entries: list[Entry], wording: Wording) -> list[Entry]:
+        """Returns samples in the order in which they meet the prompt, the best first."""
+        if not entries:
+            return entries
+        asked = prompt_targets(wording.prompt, self.problem)
+        own = {name: ends for name, ends in self.asked.items() if asked.get(name) != ends}
+        scores = wording.scores(np.array([entry.level for entry in entries], np.uint8), own)
+        return [entries[i] for i in np.argsort(-scores, kind="stable")]
+
     def _ask(self, number: int) -> Ask:
         """Returns what is asked of the generator the first, second... time; the first time by the seed itself."""
         seed, count = self.body.seed, self.body.count
@@ -102,7 +130,9 @@ class Sampling:
             seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         uniforms = np.random.default_rng([seed, count])
         condition = {name: low + (high - low) * uniforms.random(count) for name, (low, high) in self.told.items()}
-        return Ask(count, seed, condition, self.fixed)
+        if self.wording is None:
+            return Ask(count, seed, condition, self.fixed)
+        return Ask(count, seed, {**self.wording.condition, **condition}, self.fixed, self.wording.counts)
 
     def _look(self, levels: NDArray[np.uint8], work: Work) -> list[Entry]:
         """Measures samples and, where that is wanted, lets the solver play them."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs import Problem, UserError, construct
-
-if TYPE_CHECKING:
-    from generators.generator import Generator
+from envs.counts import CountRule
+from generators.sampling import LevelSource, Request
 
 Levels = NDArray[np.uint8]
 
@@ -29,12 +29,14 @@ class Ask:
         seed: fixes the draws.
         condition: by a metric's name one value for each level, (n,).
         fixed: int16 (*shape), the tile that must stay in each cell, -1 where any may; None fixes nothing.
+        counts: numbers of tiles that levels shall have, as far as the family holds any.
     """
 
     n: int
     seed: int
     condition: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     fixed: NDArray[np.int16] | None = None
+    counts: tuple[CountRule, ...] = ()
 
 
 class Source(Protocol):
@@ -56,12 +58,27 @@ class Learned:
         generator: it, loaded.
     """
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: LevelSource) -> None:
         self.generator = generator
 
     def sample_all(self, asks: Sequence[Ask]) -> list[Levels]:
-        """Samples for several requests; see `Source`."""
-        return [self.generator.sample(ask.n, ask.seed, ask.condition or None, ask.fixed) for ask in asks]
+        """Samples for several requests, together for those that ask for the same numbers of tiles; see `Source`."""
+        found: list[Levels] = [np.empty(0, np.uint8)] * len(asks)
+        alike = defaultdict(list)
+        for number, ask in enumerate(asks):
+            alike[str(ask.counts)].append(number)
+        for numbers in alike.values():
+            counts = asks[numbers[0]].counts
+            generator = self.generator.keeping(counts) if counts else self.generator
+            requests = [
+                generator.request(ask.n, ask.seed, ask.condition or None, ask.fixed)
+                for ask in map(asks.__getitem__, numbers)
+            ]
+            levels = generator.answer(Request.joined(requests))
+            ends = np.cumsum([request.n for request in requests])[:-1]
+            for number, part in zip(numbers, np.split(levels, ends), strict=True):
+                found[number] = part
+        return found
 
 
 class Constructive:

@@ -590,34 +590,32 @@ def test_work_can_be_cancelled(studio):
     assert (studio.level == ROOM).all()
 
 
-def test_words_are_offered_where_the_service_reads_them(studio):
+def test_words_are_read_and_set_the_targets(studio):
     page = studio.open(ROOM)
-    assert page.locator("#prompt-form").is_hidden()
+    nothing = {"levels": [], "asked": {}, "tried": 0, "remarks": ["No level was found."], "seconds": 0.1}
+    page.route("**/sample", lambda route: route.fulfill(json=nothing))
+    page.fill("#prompt", "two or three crates, no bats")
+    with page.expect_request("**/sample") as sent:
+        page.keyboard.press("Enter")
+    assert sent.value.post_data_json["prompt"] == "two or three crates, no bats"
+    assert sent.value.post_data_json["targets"] == {"crate": [2, 3]}
+    studio.says("No level was found.")
+    sync_api.expect(page.locator("#prompt-answer")).to_contain_text("Asked for: 2 to 3 crates.")
+    sync_api.expect(page.locator("#prompt-answer")).to_contain_text("sokoban knows nothing of 'bats'")
+    assert "asked 2\N{EN DASH}3" in page.locator("#metrics li", has_text="crate").text_content()
+
+
+def test_words_are_offered_only_where_the_service_reads_them(studio):
+    page = studio.open(ROOM)
 
     def health(route):
         answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "prompts": ["sokoban"]})
+        route.fulfill(response=answer, json={**answer.json(), "prompts": []})
 
     page.route("**/health", health)
-    answer = {
-        "targets": {"crate": [2, 3]},
-        "counts": {"crate": 2},
-        "remarks": ["Sokoban has no bats."],
-        "understood": [],
-    }
-    page.route("**/prompt", lambda route: route.fulfill(json=answer))
     page.reload()
     page.wait_for_selector("body[data-ready]")
-    nothing = {"levels": [], "asked": {}, "tried": 0, "remarks": ["No level was found."], "seconds": 0.1}
-    page.route("**/sample", lambda route: route.fulfill(json=nothing))
-    page.fill("#prompt", "two crates, no bats")
-    with page.expect_request("**/sample") as sent:
-        page.keyboard.press("Enter")
-    assert sent.value.post_data_json["prompt"] == "two crates, no bats"
-    assert sent.value.post_data_json["targets"] == {"crate": [2, 3]}
-    studio.says("No level was found.")
-    sync_api.expect(page.locator("#prompt-answer")).to_contain_text("Sokoban has no bats.")
-    assert "asked 2\N{EN DASH}3" in page.locator("#metrics li", has_text="crate").text_content()
+    assert page.locator("#prompt-form").is_hidden()
 
 
 def test_everything_has_a_name_can_be_read_and_fits(studio):

@@ -157,8 +157,8 @@ export class Controls {
       const answer = await post("prompt", { problem: project.problem.name, text }, signal);
       project.targets = new Map(Object.entries(answer.targets));
       workshop.tell("targets");
-      const lines = Object.entries(answer.counts).map(([tile, count]) => `${tile}: ${count}`);
-      const paragraphs = [...(lines.length ? [`Counts: ${lines.join(", ")}.`] : []), ...answer.remarks];
+      const { understood, remarks } = answer;
+      const paragraphs = [...(understood.length ? [`Asked for: ${understood.join(", ")}.`] : []), ...remarks];
       byId("prompt-answer").replaceChildren(
         ...paragraphs.map((words) => Object.assign(document.createElement("p"), { textContent: words })),
       );

@@ -1,0 +1,72 @@
+"""What is asked for in words: read, told to a generator as far as it can be told, and what samples are ranked by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs import Problem
+from envs.counts import CountRule
+from envs.problem import Shape
+from generators.sampling import LevelSource
+from generators.spec import Condition
+from generators.words.asking import condition_of, held_counts
+from generators.words.features import Interval, count_rules
+from generators.words.lexicon import Lexicon, usual_lexicon
+from generators.words.reading import Prompt, read_prompt
+from generators.words.scoring import score_levels
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A prompt, as one generator is asked for it.
+
+    Attributes:
+        lexicon: that it was read by.
+        prompt: what it asks for.
+        condition: by a metric's name one value for each level, (n,), that the generator is asked for.
+        counts: numbers of tiles that are held while sampling.
+        remarks: sentences about what was not understood, and what the generator cannot be asked for.
+    """
+
+    lexicon: Lexicon
+    prompt: Prompt
+    condition: Condition = field(default_factory=dict)
+    counts: tuple[CountRule, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, text: str, problem: Problem, shape: Shape, generator: LevelSource | None, n: int) -> Wording:
+        """Reads a prompt for n levels of a shape by a generator; None is one that can be asked for nothing.
+
+        Raises:
+            UserError: the prompt is empty or too long.
+        """
+        lexicon = usual_lexicon(problem.name, shape)
+        prompt = read_prompt(text, lexicon)
+        told = (*prompt.missing, *prompt.notes)
+        if generator is None:
+            return cls(lexicon, prompt, remarks=told)
+        held = held_counts(prompt, lexicon, generator.spec) if generator.keeps_counts() else {}
+        condition, notes = condition_of(prompt, lexicon, generator.spec, n, held)
+        return cls(lexicon, prompt, condition, tuple(count_rules(lexicon.features, held)), (*told, *notes))
+
+    def scores(self, levels: NDArray[np.uint8], targets: Mapping[str, Interval]) -> NDArray[np.float64]:
+        """Returns how well levels meet the prompt and targets of metrics, which go before it, float64 (n,)."""
+        return score_levels(self.lexicon, levels, {**self.prompt.asked, **targets})
+
+
+def prompt_targets(prompt: Prompt, problem: Problem) -> dict[str, Interval]:
+    """Returns what a prompt asks of metrics; ends that it leaves open are those of the metric."""
+    bounds = {metric.name: metric.bounds(problem.default_shape) for metric in problem.metrics}
+    return {
+        name: (
+            low if math.isfinite(low) else float(bounds[name][0]),
+            high if math.isfinite(high) else float(bounds[name][1]),
+        )
+        for name, (low, high) in prompt.targets.items()
+    }
