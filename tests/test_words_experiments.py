@@ -98,6 +98,7 @@ def test_what_a_training_leaves(runs):
     assert plain["exact"] == 1.0
     assert "| text tower |" in (folder / "words-evaluation-seed0.md").read_text()
     assert "experiments.prompt" in text
+    assert list((folder / "tensorboard").iterdir())
     assert json.loads((folder / "config.json").read_text())["corpus"]["digest"] == model.facts["corpus"]["digest"]
 
 
