@@ -387,6 +387,8 @@ def test_an_unknown_word_is_named(zelda, text, word):
         ("a bat, at least 20 steps", ["'at least 20 steps'", "not measured"]),
         ("a bat of 3 steps", ["'3 steps'", "not measured"]),
         ("bats only", ["'only'"]),
+        ("a longer path than 20 steps", ["'20 steps'"]),
+        ("bats, dragons, at least three", ["'at least three'"]),
         ("three bats or two spiders", ["'or'", "'and'"]),
         ("more bats than spiders", ["'than'", "compared"]),
         ("as many bats as spiders", ["'as'", "compared"]),

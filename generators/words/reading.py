@@ -390,9 +390,12 @@ class _Parser:
                 f"Nothing was made of {strangers.pop()!r}: one thing cannot be compared with another."
             )
             self.inherited = None
+            if not strangers and not amounts and kind not in ("noun", "alone"):
+                return place
         if strangers:
             self.reading.strangers.append(" ".join(strangers))
             if kind not in ("noun", "alone"):
+                self.last = None
                 # "No lava or bats" asks for no bats all the same.
                 self.inherited = amounts[-1] if amounts and amounts[-1].kind == "none" else None
                 return place
