@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import UserError
-from generators.generator import Generator
 from generators.judging.playability import play_levels
 from generators.spec import Condition, LevelSpec
 from generators.words.asking import condition_of, held_counts
@@ -21,7 +20,10 @@ from generators.words.scoring import caption_scores
 
 
 class Sampler(Protocol):
-    """What levels are drawn from: a `Generator`, or what does the same."""
+    """What levels are drawn from: a `Generator`, or what does the same.
+
+    With `keeps_counts` and `keeping` too, it holds numbers of tiles while it samples.
+    """
 
     spec: LevelSpec
 
@@ -66,7 +68,7 @@ def prepare(generator: Any, lexicon: Lexicon, prompt: Prompt, count: int) -> tup
         asked for nor hold.
     """
     held: dict[str, Interval] = {}
-    if isinstance(generator, Generator) and generator.keeps_counts():
+    if hasattr(generator, "keeping") and generator.keeps_counts():
         held = held_counts(prompt, lexicon, generator.spec)
     condition, notes = condition_of(prompt, lexicon, generator.spec, count, held)
     return (generator.keeping(count_rules(lexicon.features, held)) if held else generator), condition, notes
