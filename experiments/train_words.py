@@ -9,8 +9,10 @@ from pathlib import Path
 from envs import UserError
 from experiments.evaluate_words import check_prompts, measure_words
 from experiments.run import main, make_folder, progress_bar, write_record
+from experiments.tracking import Tracking, TrackOptions
 from experiments.train_generator import corpus_options, read_corpus
-from experiments.words_measures import summary, write_report
+from experiments.words_measures import figures, summary, write_report
+from generators.corpus import Corpus
 from generators.generator import Fit
 from generators.options import options_of
 from generators.words.fitting import WordsFit, fit_words
@@ -24,7 +26,7 @@ _OWN_OPTIONS = ("minutes", "steps", "seed", "device")
 
 
 @dataclass
-class Options:
+class Options(TrackOptions):
     """Train a words model for a problem: a lexicon learned from a corpus, and two towers of texts and levels.
 
     Attributes:
@@ -114,21 +116,17 @@ def train(options: Options) -> None:
     print(f"Training words for {options.problem}: {folder}")
     for line in corpus.card():
         print(f"  {line}")
-    with progress_bar("captions") as show:
-
-        def report(done: Fit, share: float) -> None:
-            figures = "  ".join(f"{name} {value:.3g}" for name, value in done.figures.items())
-            show(share, f"{done.steps:,} updates  held out {done.held_out:.4g}  {figures}")
-
-        done = fit_words(model, corpus, fit, report)
-    early = ", stopped early" if done.stopped_early else ""
-    print(
-        f"{model.parameters():,} learned numbers; {done.steps:,} updates in {done.seconds:.0f} s{early}; held-out "
-        f"score {done.held_out:.4g} at update {done.best_step:,}."
-    )
-    model.save_pretrained(folder / WORDS_FOLDER)
-    measured = measure_words(model, corpus, None, options.prompts, options.seed)
-    files = write_report(measured, folder, f"words-evaluation-seed{options.seed}")
+    with Tracking(options.track, folder, resume=False) as tracking:
+        done = learn(model, corpus, fit, tracking)
+        early = ", stopped early" if done.stopped_early else ""
+        print(
+            f"{model.parameters():,} learned numbers; {done.steps:,} updates in {done.seconds:.0f} s{early}; held-out "
+            f"score {done.held_out:.4g} at update {done.best_step:,}."
+        )
+        model.save_pretrained(folder / WORDS_FOLDER)
+        measured = measure_words(model, corpus, None, options.prompts, options.seed)
+        files = write_report(measured, folder, f"words-evaluation-seed{options.seed}")
+        tracking.results("words", figures(measured))
     print(summary(measured))
     print(f"""
 Look at    {", ".join(str(file) for file in files)}
@@ -136,6 +134,18 @@ Use        {folder / WORDS_FOLDER}   the model itself
 Next       python -m experiments.train_generator --problem {options.problem} --name rooms
            python -m experiments.prompt runs/train_generator/rooms "..." --words {folder}
            python -m experiments.evaluate_words {folder} --generator runs/train_generator/rooms""")
+
+
+def learn(model: WordsModel, corpus: Corpus, options: WordsFit, tracking: Tracking) -> Fit:
+    """Trains under a progress bar, and tells how it goes."""
+    with progress_bar("captions") as show:
+
+        def report(done: Fit, share: float) -> None:
+            told = "  ".join(f"{name} {value:.3g}" for name, value in done.figures.items())
+            show(share, f"{done.steps:,} updates  held out {done.held_out:.4g}  {told}")
+            tracking.log({"seconds": done.seconds, "held_out": done.held_out, **done.figures}, done.steps)
+
+        return fit_words(model, corpus, options, report)
 
 
 if __name__ == "__main__":

@@ -376,6 +376,18 @@ def _finding_row(one: Finding) -> list[str]:
     return [one.way, *map(_share, shares), f"{one.score.mean:.2f} ({one.score.low:.2f} to {one.score.high:.2f})"]
 
 
+def figures(measured: Measured) -> dict[str, float]:
+    """Returns the figures of reading and finding by the name of their set, their way and what they are."""
+    told: dict[str, float] = {}
+    for which, readings in measured.readings.items():
+        told |= {f"{which}/{one.way}/precision": one.precision for one in readings}
+        told |= {f"{which}/{one.way}/recall": one.recall for one in readings}
+    for which, findings in measured.findings.items():
+        told |= {f"{which}/{one.way}/recall at 1": one.at_1 for one in findings}
+        told |= {f"{which}/{one.way}/recall at 10": one.at_10 for one in findings}
+    return told
+
+
 def summary(measured: Measured) -> str:
     """Returns the most important figures in a few lines."""
     lines = []

@@ -29,10 +29,11 @@ from generators.words.evaluation import (
     measure_finding,
     measure_reading,
     order_by,
+    typical_scores,
     unseen_captions,
 )
 from generators.words.sampling import answer_prompt
-from generators.words.scoring import meets
+from generators.words.scoring import caption_scores, meets
 
 torch.set_num_threads(1)
 
@@ -97,6 +98,7 @@ def test_what_a_training_leaves(runs):
     assert plain["exact"] == 1.0
     assert "| text tower |" in (folder / "words-evaluation-seed0.md").read_text()
     assert "experiments.prompt" in text
+    assert list((folder / "tensorboard").iterdir())
     assert json.loads((folder / "config.json").read_text())["corpus"]["digest"] == model.facts["corpus"]["digest"]
 
 
@@ -348,6 +350,15 @@ def test_the_nearest_caption_has_most_words_in_common():
     similar = known.similarities(["bats", "walls and more walls", "unheard of"])
     assert similar[:2].argmax(axis=1).tolist() == [0, 1]
     assert not similar[2].any()
+
+
+def test_the_most_typical_level_meets_most_captions(zelda):
+    lexicon, values = zelda
+    captions = draw_captions(lexicon, np.repeat(values, 2, axis=0), Random(0))
+    scores = typical_scores(lexicon, captions, values[:7])
+    whole = caption_scores(lexicon, [one.asked for one in captions], values[:7]).mean(axis=0)
+    assert len(captions) == 400
+    assert scores == pytest.approx(whole)
 
 
 def test_the_commonest_request(zelda):

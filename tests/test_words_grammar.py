@@ -327,6 +327,12 @@ def test_as_much_as_possible_is_the_most_of_the_corpus(zelda):
     assert asked(zelda, "as few bats as possible") == {"bat": (-INF, 0)}
 
 
+def test_a_unit_says_what_is_measured_where_nothing_else_has_it(zelda, sokoban):
+    assert asked(sokoban, "two crates, at least 30 moves") == {"crate": (2, 2), "sol-length": (30, INF)}
+    assert asked(sokoban, "solvable in at most 30 moves") == {"sol-length": (1, 30)}
+    assert any("'20 steps'" in note for note in read_prompt("20 steps", zelda).notes)
+
+
 def test_what_a_problem_does_not_have_is_told(sokoban):
     prompt = read_prompt("two crates with lava and fire breathing dragons", sokoban)
     assert dict(prompt.asked) == {"crate": (2, 2)}
@@ -377,8 +383,12 @@ def test_an_unknown_word_is_named(zelda, text, word):
         ("three enemies and no enemies", ["exclude each other"]),
         ("no enemies except bats", ["exclude each other"]),
         ("3.5 enemies", ["can have 3.5 enemies"]),
-        ("50% walls", ["'50 %'", "percent"]),
+        ("50% walls", ["'50 %'", "not measured"]),
+        ("a bat, at least 20 steps", ["'at least 20 steps'", "not measured"]),
+        ("a bat of 3 steps", ["'3 steps'", "not measured"]),
         ("bats only", ["'only'"]),
+        ("a longer path than 20 steps", ["'20 steps'"]),
+        ("bats, dragons, at least three", ["'at least three'"]),
         ("three bats or two spiders", ["'or'", "'and'"]),
         ("more bats than spiders", ["'than'", "compared"]),
         ("as many bats as spiders", ["'as'", "compared"]),

@@ -23,6 +23,9 @@ Asked = Mapping[str, Interval]
 #: Captions of random features are drawn so often before it is given up to find enough.
 _ATTEMPTS = 200
 
+#: So many captions are compared with all levels at a time.
+_PART = 100
+
 #: A caption of random features speaks of at least so many, and of at most so many.
 _LEAST_FEATURES, _MOST_FEATURES = 2, 6
 
@@ -244,4 +247,9 @@ def commonest_requests(lexicon: Lexicon, captions: Sequence[Caption]) -> dict[st
 
 def typical_scores(lexicon: Lexicon, captions: Sequence[Caption], pool: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns how well each level of a pool meets captions of other levels in the mean, float64 (n,)."""
-    return caption_scores(lexicon, [caption.asked for caption in captions], pool).mean(axis=0)
+    asked = [caption.asked for caption in captions]
+    # A few at a time: every caption with every level and feature would take gigabytes.
+    parts = [
+        caption_scores(lexicon, asked[first : first + _PART], pool).sum(axis=0) for first in range(0, len(asked), _PART)
+    ]
+    return np.sum(parts, axis=0) / len(asked)

@@ -117,7 +117,7 @@ class _Amount:
         graded: whether the word says how long or large something is, and not how many there are.
         negated: whether it is what is not wanted.
         unit: whether a unit was named.
-        percent: whether that was percent.
+        measure: which unit, where some feature is measured in it or it is percent.
         exclusive: for numbers, whether the ends themselves are left out.
     """
 
@@ -127,7 +127,7 @@ class _Amount:
     graded: bool = False
     negated: bool = False
     unit: bool = False
-    percent: bool = False
+    measure: str = ""
     exclusive: bool = False
 
 
@@ -390,9 +390,12 @@ class _Parser:
                 f"Nothing was made of {strangers.pop()!r}: one thing cannot be compared with another."
             )
             self.inherited = None
+            if not strangers and not amounts and kind not in ("noun", "alone"):
+                return place
         if strangers:
             self.reading.strangers.append(" ".join(strangers))
             if kind not in ("noun", "alone"):
+                self.last = None
                 # "No lava or bats" asks for no bats all the same.
                 self.inherited = amounts[-1] if amounts and amounts[-1].kind == "none" else None
                 return place
@@ -404,6 +407,13 @@ class _Parser:
                 interval = _complement(self.lexicon.features[feature], interval)
             self._ask(feature, interval, self.tokens[place].text)
             return place + 1
+        if amounts and all(amount.kind == "number" and amount.measure for amount in amounts):
+            measured = [i for i, own in enumerate(self.lexicon.features) if own.noun.unit == amounts[0].measure]
+            if len(measured) == 1:
+                # "At least 30 moves" can only be said of the solution.
+                for amount in amounts:
+                    self._ask_amount(measured[0], amount, "")
+                return place
         if amounts and self.last is not None and all(_is_end(amount) for amount in amounts):
             for amount in amounts:
                 self._ask_amount(self.last, replace(amount, unit=True), "")
@@ -498,6 +508,7 @@ class _Parser:
                     negated=True,
                     unit=inner.unit,
                     exclusive=inner.exclusive,
+                    measure=inner.measure,
                 )
             end = self._skip(place + 1, "any", "article", "the", "filler", "link")
             if kind == "none" or self._kind(end) in ("noun", "alone"):
@@ -562,8 +573,9 @@ class _Parser:
             if limit is not None:
                 amount, end, sign = _limited(amount, limit), end + 1, limit
             if self._kind(end) == "unit" and not amount.unit:
-                unit = self._text(end)
-                amount = replace(amount, unit=True, percent=unit in ("percent", "%"), text=f"{amount.text} {unit}")
+                unit = self.tokens[end]
+                measure = "percent" if unit.text in ("percent", "%") else unit.value if unit.value != "unit" else ""
+                amount = replace(amount, unit=True, measure=measure, text=f"{amount.text} {unit.text}")
                 end += 1
         return amount, end
 
@@ -574,8 +586,8 @@ class _Parser:
         counted = noun.counted
         if amount.kind == "any":
             return
-        if amount.percent and noun.unit != "percent":
-            notes.append(f"Nothing was made of {amount.text!r}: {noun.plural} are not measured in percent.")
+        if amount.measure not in ("", noun.unit) and (counted or amount.measure == "percent"):
+            notes.append(f"Nothing was made of {amount.text!r}: {noun.plural} are not measured so.")
             return
         if amount.kind == "band" and amount.graded == counted:
             said = (
