@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ TOLERANCE = 1e-4
 
 #: Of so many levels one may differ: where a draw falls within the last digits of a number, either tile is right.
 _ONE_IN = 32
+
+Engine = TypeVar("Engine")
 
 #: The table that is left, and the share of the cells that are fixed in half of the levels that are compared.
 _TABLE, _FIXED_SHARE = "export", 0.3
@@ -309,11 +311,11 @@ def export_subject(
     for name, model in models.items():
         inputs = most_levels(calls, name)
         number = max(len(part) for part in inputs if part.ndim)
-        row = Row(name, len(model), apart[name], _times(engines, partial(_call, name, inputs), number, repeats))
+        row = Row(name, len(model), apart[name], take_times(engines, partial(_call, name, inputs), number, repeats))
         if int8:
             row = row.with_int8(len(small[name]), small_apart[name], [counts[name]])
         rows.append(row)
-    times = _times(engines, subject.levels, len(expected), repeats)
+    times = take_times(engines, subject.levels, len(expected), repeats)
     total = Row("a level", sum(map(len, models.values())), max(apart.values()), times)
     if int8:
         total = total.with_int8(sum(map(len, small.values())), max(small_apart.values()), list(counts.values()))
@@ -328,12 +330,18 @@ def _call(graph: str, inputs: tuple[NDArray, ...], engine: Networks) -> Any:
     return engine(graph, *inputs)
 
 
-def _times(
-    engines: Mapping[str, Networks], action: Callable[[Networks], Any], number: int, repeats: int
+def take_times(
+    engines: Mapping[str, Engine], action: Callable[[Engine], Any], number: int, repeats: int
 ) -> dict[str, float]:
-    """Returns the median milliseconds that each engine takes for one of so many levels, by its name.
+    """Returns how many milliseconds engines take for a level, by their names.
 
-    They take turns, on one thread, after a first time that is not counted.
+    They take turns, on one thread of torch, after a first time that is not counted.
+
+    Args:
+        engines: what is timed, by name.
+        action: what each does.
+        number: how many levels that makes.
+        repeats: how often it is done, of which the median counts.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
