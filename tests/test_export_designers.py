@@ -40,7 +40,7 @@ DESIGNERS = {
     "convolutions": ("sokoban", "narrow", {"frozen_share": 0.2}, "conv"),
     "dense": ("binary", "wide", {}, "mlp"),
     "storeys": ("voxel", "turtle", {}, "conv"),
-    "controlled": ("binary", "narrow", {"control": ["regions"]}, "auto"),
+    "controlled": ("binary", "narrow", {"controls": ["regions"]}, "auto"),
 }
 
 
