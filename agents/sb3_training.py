@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 
 from agents.level_rollouts import LevelCollector
 from agents.policy import Policy
@@ -21,7 +21,7 @@ from agents.sb3 import DesignerPolicy, SB3VecEnv
 from agents.sb3_levels import LevelPPO
 from agents.sequence import SequencePolicy
 from agents.tasks import Task
-from agents.training import TENSORBOARD_FOLDER, Books, PPOConfig, Trainer
+from agents.training import Books, PPOConfig, Trainer
 
 #: The learner's own figures by Stable-Baselines3's names.
 _LOSSES = {"entropy_loss": "entropy", "value_loss": "value_loss", "approx_kl": "approx_kl"}
@@ -89,7 +89,8 @@ class SB3Trainer(Trainer):
         # Whatever was drawn since the trainer was made, equal seeds give equal results; a training that goes on makes
         # new draws, not those of the beginning over again.
         self.algorithm.set_random_seed(self.draws_seed())
-        self.algorithm.set_logger(configure(str(self.folder / TENSORBOARD_FOLDER), ["tensorboard"]))
+        # It keeps Stable-Baselines3's figures, which the books are told, and writes nothing.
+        self.algorithm.set_logger(Logger(None, []))
         with suppress(_Finished):
             callback = _Callback(self, books, self._ended)
             self.algorithm.learn(2**62, callback=callback, reset_num_timesteps=False)
@@ -132,18 +133,15 @@ class _Callback(BaseCallback):
             for outcomes in self._ended:
                 self._books.ended(outcomes)
             self._ended.clear()
-            means = self._books.updated(self.num_timesteps, self._losses())
-            for name, value in means.items():
-                self.logger.record(f"episodes/{name}", value)
-            progress = self._trainer.progress
-            self.logger.record("time/steps_per_second", progress.steps / max(progress.seconds, 1e-9))
-            self.logger.dump(self.num_timesteps)
+            self._books.updated(self.num_timesteps, self._losses())
         if self._trainer.share_done() >= 1:
             raise _Finished
 
     def _losses(self) -> dict[str, float]:
-        values = self.logger.name_to_value
-        return {ours: abs(float(values.get(f"train/{theirs}", math.nan))) for theirs, ours in _LOSSES.items()}
+        """Returns Stable-Baselines3's figures of the update, those of metrics.csv by our names."""
+        found = {name: float(value) for name, value in self.logger.name_to_value.items() if name.startswith("train/")}
+        ours = {name: abs(found.pop(f"train/{theirs}", math.nan)) for theirs, name in _LOSSES.items()}
+        return {**ours, **found}
 
 
 class _Finished(Exception):  # noqa: N818 (it is no error)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import math
-import os
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,13 +30,9 @@ from generators.searchable import Real, Whole
 #: Where a run folder keeps what a resumed training needs.
 CHECKPOINT_FILE = "checkpoint.pt"
 METRICS_FILE = "metrics.csv"
-TENSORBOARD_FOLDER = "tensorboard"
 
 #: The learner's own figures in metrics.csv.
 LOSSES = ("entropy", "value_loss", "approx_kl")
-
-#: Errors by which the system says that a file can take no more.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: How many of the latest episodes the figures of a training are means of.
 RECENT = 1000
@@ -123,7 +115,8 @@ class Progress:
     episodes: int = 0
 
 
-#: Called after every update with the progress, the share of the training that is done, and means over recent episodes.
+#: Called after every update with the progress, the share of the training that is done, and all figures by name: means
+#: over recent episodes, and the learner's own. What has a column in metrics.csv has its name, and has been written.
 Report = Callable[[Progress, float, dict[str, float]], None]
 
 
@@ -151,7 +144,7 @@ class Trainer(ABC):
     Args:
         task: what is trained, and in what environment.
         ppo: how to train.
-        folder: the run folder; checkpoints, metrics.csv and TensorBoard files go there.
+        folder: the run folder; checkpoints and metrics.csv go there.
         seed: fixes weights, start levels and draws.
         device: where the network is trained.
     """
@@ -262,8 +255,7 @@ class Trainer(ABC):
         An interrupt from the keyboard leaves a checkpoint too.
 
         Args:
-            report: called after every update with the progress, the share of the training that is done, and the means
-                over recent episodes.
+            report: called after every update; see `Report`.
 
         Raises:
             TrainingStoppedError: the network's weights are no longer finite numbers.
@@ -271,18 +263,11 @@ class Trainer(ABC):
         """
         if self.share_done() < 1:
             try:
-                with _told_once():
-                    self.run(Books(self, report))
+                self.run(Books(self, report))
             except KeyboardInterrupt:
                 if self.sound():
                     self.save_checkpoint()
                 raise
-            except OSError as error:
-                if error.errno not in _NO_ROOM:
-                    raise
-                raise UserError(
-                    f"Cannot write in {self.folder}: {os.strerror(error.errno).lower()}; make room and --resume."
-                ) from error
         self.save_checkpoint()
         return self.progress
 
@@ -325,22 +310,6 @@ class Trainer(ABC):
         return PolicyDesigner(policy, environment, facts, device=self.device, generator=generator)
 
 
-@contextmanager
-def _told_once() -> Iterator[None]:
-    """Keeps TensorBoard's thread from telling by itself what it cannot write: it is raised where it is written to."""
-    tell = threading.excepthook
-
-    def pass_over(given: Any) -> None:
-        if not isinstance(given.exc_value, OSError):
-            tell(given)
-
-    threading.excepthook = pass_over
-    try:
-        yield
-    finally:
-        threading.excepthook = tell
-
-
 class Books:
     """Keeps the books of one training: the progress, metrics.csv, checkpoints and reports."""
 
@@ -361,15 +330,12 @@ class Books:
         self._recent.add(outcomes)
         self._episodes += len(outcomes["return"])
 
-    def updated(self, steps: int, losses: Mapping[str, float]) -> dict[str, float]:
+    def updated(self, steps: int, losses: Mapping[str, float]) -> None:
         """Notes that the policy was updated; writes a line of metrics.csv, and now and then a checkpoint.
 
         Args:
             steps: environment steps taken since the training began, by whichever process.
-            losses: the learner's own figures by name, those of LOSSES.
-
-        Returns:
-            The means over recent episodes, by name.
+            losses: the learner's own figures by name, those of LOSSES among them.
 
         Raises:
             TrainingStoppedError: the network's weights are no longer finite numbers.
@@ -389,8 +355,7 @@ class Books:
             trainer.save_checkpoint()
             self._saved = now
         if self._report:
-            self._report(progress, trainer.share_done(), means)
-        return means
+            self._report(progress, trainer.share_done(), {**means, **losses})
 
     def _check_weights(self, steps: int) -> None:
         if not self._trainer.sound():

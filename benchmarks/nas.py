@@ -41,6 +41,7 @@ class Options:
         corpus_levels: how many levels generators learn from.
         samples: how many levels a trial is measured on.
         retrain_seeds: on how many seeds picks and defaults are trained from scratch.
+        designer_minutes: how long designers are trained then, in minutes of a processor; 0: as long as in the search.
         levels: on how many levels these are judged.
         speedup: measure what a second worker saves, instead of what is found.
         seed: of the searches.
@@ -57,6 +58,7 @@ class Options:
     corpus_levels: int = 4000
     samples: int = 200
     retrain_seeds: int = 3
+    designer_minutes: float = 10.0
     levels: int = 1000
     speedup: bool = False
     seed: int = 0
@@ -82,6 +84,7 @@ def searches(options: Options) -> Iterator[nas.Options]:
                         corpus_levels=options.corpus_levels if family else 0,
                         samples=options.samples,
                         retrain_seeds=0 if options.speedup else options.retrain_seeds,
+                        retrain_minutes=0.0 if family else options.designer_minutes,
                         levels=options.levels,
                         seed=options.seed,
                         out=options.out,

@@ -22,6 +22,7 @@ from experiments import reports
 from experiments.evaluate import check_levels, designer_folder, holds_designer
 from experiments.generator_measures import measured_likelihood
 from experiments.run import main, make_folder, progress_bar, write_json, write_record
+from experiments.tracking import Tracking, TrackOptions
 from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import Corpus, open_corpus
 from generators.generator import CARD_FILE, WEIGHTS_FILE, Fit, FitOptions, Generator, Report
@@ -67,7 +68,7 @@ _FOR_GENERATORS = ("corpus", "corpus_levels", "minutes", "steps", "fit")
 
 
 @dataclass
-class Options:
+class Options(TrackOptions):
     """Make a trained generator or designer smaller, and measure what that costs it and what it saves.
 
     Attributes:
@@ -237,31 +238,32 @@ def compress(options: Options) -> None:
     }
     print(f"Making {generator.title} for {generator.spec.problem} smaller: {folder}")
     places = {ORIGINAL: source}
-    for way in ways:
-        with progress_bar(way) as show:
-            made = makers[way](partial(_show, way, show))
-        places[way] = folder / way
-        make_folder(places[way])
-        made.save_pretrained(places[way] / GENERATOR_FOLDER)
-        facts = {
-            "model": dataclasses.asdict(made.config),
-            COMPRESSION: made.facts[COMPRESSION],
-            "corpus": corpus.record(),
-        }
-        write_record(places[way], options, **facts)
-    rows = []
-    for name, place in places.items():
-        print(f"judging {name} …", flush=True)
-        rows.append(appraise(name, place, corpus, options.samples, options.seed))
-    table = describe(rows)
-    for row in rows[1:]:
-        _write_card(places[row.name] / GENERATOR_FOLDER, [rows[0], row])
-    note = (
-        f"{options.samples} raw levels each; intervals are 95 % bootstrap intervals over levels. Milliseconds are a "
-        f"processor's, for a level in a batch of {min(_BATCH, generator.chunk)} and alone."
-    )
-    _leave(folder, table, note, [dataclasses.asdict(row) for row in rows], options)
-    print(f"Next       python -m experiments.evaluate_generator {places[ways[0]]}")
+    with Tracking(options.track, folder, resume=False) as tracking:
+        for way in ways:
+            with progress_bar(way) as show:
+                made = makers[way](partial(_show, way, show, tracking))
+            places[way] = folder / way
+            make_folder(places[way])
+            made.save_pretrained(places[way] / GENERATOR_FOLDER)
+            facts = {
+                "model": dataclasses.asdict(made.config),
+                COMPRESSION: made.facts[COMPRESSION],
+                "corpus": corpus.record(),
+            }
+            write_record(places[way], options, **facts)
+        rows = []
+        for name, place in places.items():
+            print(f"judging {name} …", flush=True)
+            rows.append(appraise(name, place, corpus, options.samples, options.seed))
+        table = describe(rows)
+        for row in rows[1:]:
+            _write_card(places[row.name] / GENERATOR_FOLDER, [rows[0], row])
+        note = (
+            f"{options.samples} raw levels each; intervals are 95 % bootstrap intervals over levels. Milliseconds are "
+            f"a processor's, for a level in a batch of {min(_BATCH, generator.chunk)} and alone."
+        )
+        _leave(folder, table, note, {row.name: dataclasses.asdict(row) for row in rows}, options, tracking)
+        print(f"Next       python -m experiments.evaluate_generator {places[ways[0]]}")
 
 
 def _corpus(generator: Generator, options: Options) -> Corpus:
@@ -284,9 +286,11 @@ def _corpus(generator: Generator, options: Options) -> Corpus:
     return corpus
 
 
-def _show(way: str, show: Callable[[float, str], None], fit: Fit, share: float) -> None:
+def _show(way: str, show: Callable[[float, str], None], tracking: Tracking, fit: Fit, share: float) -> None:
     """Tells how far a training is."""
     show(share, f"{way}  {fit.steps:,} updates  held out {fit.held_out:.4g}")
+    row = {"seconds": fit.seconds, "levels": fit.levels, "held_out": fit.held_out, **fit.figures}
+    tracking.log({f"{way}/{name}": value for name, value in row.items()}, fit.steps)
 
 
 def _fit_options(options: Options) -> FitOptions:
@@ -331,7 +335,7 @@ def _student(generator: NeuralGenerator, options: Options) -> Any:
 
 
 def _begin(options: Options) -> Path:
-    """Returns the run folder.
+    """Makes the run folder with the run's record, and returns it.
 
     Raises:
         UserError: it holds a run already.
@@ -344,7 +348,8 @@ def _begin(options: Options) -> Path:
         if not options.overwrite:
             raise UserError(f"{folder} holds a run already: add --overwrite to begin anew, or give another --name.")
         shutil.rmtree(folder)
-    return make_folder(folder)
+    write_record(make_folder(folder), options)
+    return folder
 
 
 def describe(rows: Sequence[Appraisal]) -> str:
@@ -369,12 +374,17 @@ def _write_card(folder: Path, rows: Sequence[Appraisal]) -> None:
     write_atomically(folder / CARD_FILE, (card + text).encode())
 
 
-def _leave(folder: Path, table: str, note: str, rows: Any, options: Options) -> None:
-    """Prints the table, and writes it as Markdown and as JSON."""
+def _leave(
+    folder: Path, table: str, note: str, rows: dict[str, dict[str, Any]], options: Options, tracking: Tracking
+) -> None:
+    """Prints the table, writes it as Markdown and as JSON, and tells of it."""
     print(f"\n{table}\n")
     write_atomically(folder / f"{_TABLE}.md", f"{table}\n\n{note}\n".encode())
-    write_json(folder / f"{_TABLE}.json", {"source": str(options.source), "samples": options.samples, "rows": rows})
-    write_record(folder, options)
+    write_json(
+        folder / f"{_TABLE}.json",
+        {"source": str(options.source), "samples": options.samples, "rows": list(rows.values())},
+    )
+    tracking.results("", rows)
     print(f"Look at    {folder / f'{_TABLE}.md'}")
 
 
@@ -394,23 +404,24 @@ def _compress_designer(options: Options, place: Path) -> None:
     folder = _begin(options)
     print(f"Making a {designer.name} for {designer.problem.name} smaller: {folder}")
     places, designers = {ORIGINAL: place}, {ORIGINAL: designer}
-    for way in ways:
-        made = makers[way]()
-        places[way] = folder / way / "designer"
-        card = f"# A {designer.name} for {designer.problem.name}, {way}\n\nMade from {place}.\n"
-        made.save_pretrained(places[way], card)
-        designers[way] = PolicyDesigner.from_pretrained(places[way])
-        write_record(folder / way, options, **{COMPRESSION: made.facts[COMPRESSION]})
-    for name, one in designers.items():
-        one.name = name
-    frozen = designer.env_options.get("frozen_share", 0.0)
-    rows, _ = compare(list(designers.values()), options.samples, _JUDGED_SEED + options.seed, frozen)
-    sizes = {name: _designer_size(one, places[name]) for name, one in designers.items()}
-    table = _describe_designers(rows, sizes)
-    plain = [{**dataclasses.asdict(row), **sizes[row.designer]} for row in rows]
-    note = f"{options.samples} new start levels; intervals are 95 % bootstrap intervals over levels."
-    _leave(folder, table, note, plain, options)
-    print(f"Next       python -m experiments.evaluate {folder / ways[0]}")
+    with Tracking(options.track, folder, resume=False) as tracking:
+        for way in ways:
+            made = makers[way]()
+            places[way] = folder / way / "designer"
+            card = f"# A {designer.name} for {designer.problem.name}, {way}\n\nMade from {place}.\n"
+            made.save_pretrained(places[way], card)
+            designers[way] = PolicyDesigner.from_pretrained(places[way])
+            write_record(folder / way, options, **{COMPRESSION: made.facts[COMPRESSION]})
+        for name, one in designers.items():
+            one.name = name
+        frozen = designer.env_options.get("frozen_share", 0.0)
+        rows, _ = compare(list(designers.values()), options.samples, _JUDGED_SEED + options.seed, frozen)
+        sizes = {name: _designer_size(one, places[name]) for name, one in designers.items()}
+        table = _describe_designers(rows, sizes)
+        plain = {row.designer: {**dataclasses.asdict(row), **sizes[row.designer]} for row in rows}
+        note = f"{options.samples} new start levels; intervals are 95 % bootstrap intervals over levels."
+        _leave(folder, table, note, plain, options, tracking)
+        print(f"Next       python -m experiments.evaluate {folder / ways[0]}")
 
 
 def _designer_size(designer: PolicyDesigner, place: Path) -> dict[str, int]:

@@ -21,6 +21,7 @@ from envs.level_io import read_folder, read_levels
 from envs.pictures import contact_sheet, render, save_png
 from envs.records import read_config
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_json
+from experiments.tracking import Tracking, TrackOnRequestOptions
 
 #: The levels of a run folder.
 LEVELS_FILE = "levels.txt"
@@ -32,7 +33,7 @@ HEADINGS = ("player", "wins", "games lost", "steps to win", "levels unknown")
 
 
 @dataclass
-class Options:
+class Options(TrackOnRequestOptions):
     """Measure how difficult levels are: the win rates of players from weak to strong, and the regret between them.
 
     Attributes:
@@ -151,6 +152,14 @@ def measure(options: Options) -> None:
     problem, levels, folder = find_levels(options)
     players = [make_player(text, problem, options.budget) for text in options.players]
     make_folder(folder)
+    with Tracking(options.track, folder, resume=True, asked={"difficulty": dataclasses.asdict(options)}) as tracking:
+        tracking.results("difficulty", measure_levels(problem, levels, players, options, folder))
+
+
+def measure_levels(
+    problem: Problem, levels: Sequence[NDArray[np.uint8]], players: Sequence[Player], options: Options, folder: Path
+) -> dict[str, Any]:
+    """Lets the players play the levels, prints and writes what came of it; returns win rates and regret."""
     found: list[Plays] = []
     with progress_bar("compiling") as show:
         for i, player in enumerate(players):
@@ -190,6 +199,8 @@ def measure(options: Options) -> None:
 
 Look at    {folder / "difficulty.md"}   the table above; {folder / "difficulty.json"} has every level
            {folder / "hardest.png"}   the levels of the greatest regret""")
+    wins = {player.name: float(plays.win_rates.mean()) for player, plays in zip(players, found, strict=True)}
+    return {"wins": wins, "regret": dataclasses.asdict(regret)}
 
 
 def show_table(rows: Sequence[Sequence[str]]) -> None:

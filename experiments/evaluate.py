@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,8 +17,9 @@ from agents.networks import DesignerNetwork
 from envs import UserError
 from envs.records import read_config
 from experiments import reports
-from experiments.published import evaluate_published
+from experiments.published import Verdict, evaluate_published
 from experiments.run import main, make_folder
+from experiments.tracking import Tracking, TrackOnRequestOptions
 from generators.latents import latent_decoder
 from generators.suite import GENERATOR_FOLDER
 
@@ -27,7 +28,7 @@ EVALUATION_SEED = 1_000_000
 
 
 @dataclass
-class Options:
+class Options(TrackOnRequestOptions):
     """Judge a trained designer again, on new start levels, beside the baselines.
 
     Attributes:
@@ -117,21 +118,28 @@ def judge(designer: PolicyDesigner, levels: int, seed: int) -> tuple[list[Row], 
 def evaluate(options: Options) -> None:
     """Runs the experiment."""
     check_levels(options.levels)
-    if options.problem:
-        if options.measure != "pcg-benchmark":
-            raise UserError(
-                "--problem says whose levels a file holds, which are judged by --measure pcg-benchmark; leave it out."
-            )
-        evaluate_published(options.run, options.problem, options.levels, options.seed, options.out)
-        return
-    designer = PolicyDesigner.from_pretrained(
-        designer_folder(options.run), deterministic=options.deterministic, device=options.device
-    )
-    if options.measure == "pcg-benchmark":
-        evaluate_published(options.run, designer, options.levels, options.seed, options.out)
-        return
+    made_by: str | PolicyDesigner = options.problem
+    if not options.problem:
+        made_by = PolicyDesigner.from_pretrained(
+            designer_folder(options.run), deterministic=options.deterministic, device=options.device
+        )
+    elif options.measure != "pcg-benchmark":
+        raise UserError(
+            "--problem says whose levels a file holds, which are judged by --measure pcg-benchmark; leave it out."
+        )
     # Before the work begins, so that it is not in vain.
-    folder = make_folder(options.out or options.run)
+    folder = make_folder(options.out or (options.run if options.run.is_dir() else options.run.parent))
+    with Tracking(options.track, folder, resume=True, asked={"evaluate": asdict(options)}) as tracking:
+        row: Row | Verdict
+        if isinstance(made_by, PolicyDesigner) and options.measure == "tilewright":
+            row = evaluate_designer(made_by, options, folder)
+        else:
+            row = evaluate_published(options.run, made_by, options.levels, options.seed, folder)
+        tracking.results(f"{options.measure}-seed{options.seed}", asdict(row))
+
+
+def evaluate_designer(designer: PolicyDesigner, options: Options, folder: Path) -> Row:
+    """Judges a designer beside the baselines, prints and writes the table; returns the designer's line."""
     seed = EVALUATION_SEED * 2 + options.seed
     rows, designs = judge(designer, options.levels, seed)
     problem, representation = designer.problem.name, designer.env_options["representation"]
@@ -140,6 +148,7 @@ def evaluate(options: Options) -> None:
     reports.write_table(rows, folder, name, seed=seed)
     reports.draw_contact_sheet(designer.problem, designs, folder / f"{name}.png")
     print(f"\nWritten to {folder / name}.md, .json and .png")
+    return rows[0]
 
 
 if __name__ == "__main__":

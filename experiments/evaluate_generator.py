@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,12 +31,13 @@ from experiments.generator_measures import (
 )
 from experiments.generator_report import summary, write_report
 from experiments.run import main, make_folder
+from experiments.tracking import Tracking, TrackOnRequestOptions
 from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import Corpus, open_corpus
 from generators.generator import CONFIG_FILE, FitOptions, Generator
 from generators.judging.control import Control
 from generators.judging.fairness import shift_tiles
-from generators.judging.judgement import Yardstick, judge
+from generators.judging.judgement import Judgement, Yardstick, judge
 from generators.judging.likelihood import Likelihood
 from generators.judging.playability import PROCESSOR_TIME, Play, play_levels
 from generators.suite import all_families, load_generator, make_generator
@@ -49,7 +50,7 @@ _EXAMINED = 200
 
 
 @dataclass
-class Options:
+class Options(TrackOnRequestOptions):
     """Judge a generator of levels, or levels that anything made, beside trivial baselines and real levels.
 
     Attributes:
@@ -276,6 +277,19 @@ def evaluate(options: Options) -> None:
     if subject.generator is not None:
         draw_samples(subject.generator, 1, options.seed, options)
     folder = make_folder(options.out or (options.source if options.source.is_dir() else options.source.parent))
+    report = f"generator-evaluation-seed{options.seed}"
+    with Tracking(
+        options.track, folder, resume=True, asked={"evaluate_generator": dataclasses.asdict(options)}
+    ) as tracking:
+        first = evaluate_subject(subject, families, rival, options, folder, report)
+        tracking.results(report, {name: dataclasses.asdict(figure) for name, figure in first.figures().items()})
+
+
+def evaluate_subject(
+    subject: Subject, families: Sequence[str], rival: Generator | None, options: Options, folder: Path, report: str
+) -> Judgement:
+    """Judges a subject beside all others, and writes the report; returns what was found out about its raw levels."""
+    problem, corpus = subject.problem, subject.corpus
     yardstick = Yardstick(problem, corpus.train.levels, options.seconds, options.seed)
     tell = _Teller()
 
@@ -370,10 +384,11 @@ def evaluate(options: Options) -> None:
         facts=_facts(options, subject),
     )
     tell("writing")
-    files = write_report(result, folder, f"generator-evaluation-seed{options.seed}")
+    files = write_report(result, folder, report)
     tell.end()
     print(summary(result))
     print("\nWritten to " + ", ".join(str(file) for file in files))
+    return first
 
 
 def _compared(folder: Path, corpus: Corpus, options: Options) -> Generator:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +24,7 @@ from agents.presets import finetuning_preset
 from agents.rewards import RewardConfig
 from agents.sequence import SequencePolicy
 from agents.tasks import Task
-from agents.training import CHECKPOINT_FILE, METRICS_FILE, TENSORBOARD_FOLDER, PPOConfig, Progress, Trainer
+from agents.training import CHECKPOINT_FILE, METRICS_FILE, PPOConfig, Progress, Trainer
 from envs import UserError
 from envs.evaluation import bootstrap, percent
 from envs.files import write_atomically
@@ -35,6 +34,7 @@ from experiments.engine_options import EngineOptions
 from experiments.evaluate_generator import random_levels
 from experiments.pcgrl import learn, override
 from experiments.run import CONFIG_FILE, main, make_folder, write_json, write_record
+from experiments.tracking import Tracking, TrackOptions
 from experiments.train_generator import corpus_options, draw_curves, draw_levels, read_corpus
 from generators.corpus import Corpus, open_corpus
 from generators.generator import Generator
@@ -68,7 +68,7 @@ _COLUMNS = ("playable", "novel", "unique", "all three", "restricted diversity", 
 
 
 @dataclass
-class Options(EngineOptions):
+class Options(TrackOptions, EngineOptions):
     """Train a pretrained generator further by reinforcement learning, and leave it and what it makes in a run folder.
 
     Attributes:
@@ -233,7 +233,6 @@ def prepare(options: Options) -> Run:
         elif begun:
             # Only now that every option is known to be usable.
             (folder / CHECKPOINT_FILE).unlink()
-            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
         settings: dict[str, Any] = {"ppo": ppo, "reward": reward, "network": network}
         facts = {name: dataclasses.asdict(setting) for name, setting in settings.items()}
         write_record(folder, options, environment=environment, **origin, **facts)
@@ -264,18 +263,19 @@ def train(options: Options) -> None:
     run = prepare(options)
     print(f"Training {run.generator.title} further on {run.generator.spec.problem}: {run.folder}")
     try:
-        progress = learn(run.trainer)
-        print(
-            f"Trained for {progress.steps:,} steps and {progress.episodes:,} levels in {progress.seconds:.0f} s "
-            f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
-        )
-        leave_results(run, progress, options)
+        with Tracking(options.track, run.folder, resume=options.resume) as tracking:
+            progress = learn(run.trainer, tracking)
+            print(
+                f"Trained for {progress.steps:,} steps and {progress.episodes:,} levels in {progress.seconds:.0f} s "
+                f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
+            )
+            tracking.results("evaluation", leave_results(run, progress, options))
     finally:
         run.trainer.close()
 
 
-def leave_results(run: Run, progress: Progress, options: Options) -> None:
-    """Judges what was there before and what is there now, and leaves what was trained."""
+def leave_results(run: Run, progress: Progress, options: Options) -> dict[str, Any]:
+    """Judges what was there before and what is there now, and leaves what was trained; returns both judgements."""
     folder, corpus = run.folder, run.corpus
     problem = corpus.problem
     facts = {"steps": progress.steps, "episodes": progress.episodes, "seconds": round(progress.seconds, 1)}
@@ -291,7 +291,8 @@ def leave_results(run: Run, progress: Progress, options: Options) -> None:
     rows = [judge(yardstick, name, levels, _EXAMINED) for name, levels in named.items()]
     table = describe(rows)
     print(table)
-    write_json(folder / f"{_TABLE}.json", _plain(rows, facts, seed))
+    plain = _plain(rows, facts, seed)
+    write_json(folder / f"{_TABLE}.json", plain)
     pictures = []
     for row in rows[:2]:
         pictures.append(folder / f"{row.name}.png")
@@ -306,8 +307,8 @@ Look at    {", ".join(map(str, pictures))}
 Use        {folder / "levels.txt"}   levels as text
            {folder / (GENERATOR_FOLDER if run.trainer.task.writes else "designer")}   what was trained
 Next       python -m experiments.play --levels {folder / "levels.txt"} --problem {problem.name}
-           python -m experiments.{evaluation} {folder}
-           tensorboard --logdir {folder / TENSORBOARD_FOLDER}""")
+           python -m experiments.{evaluation} {folder}""")
+    return {row.name: plain["rows"][row.name] for row in rows[:2]}
 
 
 def _levels(run: Run, facts: dict[str, Any], count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -18,6 +18,7 @@ from experiments import pcgrl
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_json, write_record
 from experiments.search_report import NAME as REPORT
 from experiments.search_report import write_report
+from experiments.tracking import Tracking, TrackOptions
 from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import CorpusOptions
 from generators.generator import FitOptions
@@ -61,7 +62,7 @@ _OWN = {"fit": ("minutes", "steps", "seed", "device"), "ppo": ("minutes", "steps
 
 
 @dataclass
-class Options:
+class Options(TrackOptions):
     """Search for the architecture of a generator or of a designer's network, and leave the best as a preset.
 
     Attributes:
@@ -425,6 +426,19 @@ def search(options: Options) -> None:
     """Runs the experiment."""
     subject, plan, space, folder = prepare(options)
     print(f"Searching for the architecture of {subject.title}: {folder}")
+    with Tracking(options.track, folder, resume=options.resume) as tracking:
+        result = find(options, subject, plan, space, folder, tracking)
+        if result is not None:
+            leave_results(options, plan, space, result, folder)
+            picked = [trial["figures"] for trial in result["trials"] if trial["number"] == result["pick"]]
+            figures = {"pick": picked[0] if picked else {}, "retrained": result.get("retrained", {}).get("summary", {})}
+            tracking.results("results", figures, len(result["trials"]))
+
+
+def find(
+    options: Options, subject: Subject, plan: Plan, space: Space, folder: Path, tracking: Tracking
+) -> dict[str, Any] | None:
+    """Searches, and trains the pick anew; returns what was found, or None where another process will do the latter."""
     if isinstance(subject, GeneratorSubject) and subject.folder is not None:
         if not (folder / CORPUS_FILE).exists():
             read_corpus(options.problem, chosen_corpus(options))
@@ -445,7 +459,7 @@ def search(options: Options) -> None:
             about=agreed(options) | {"space": hashlib.sha256((folder / SPACE_FILE).read_bytes()).hexdigest()[:12]},
         )
         try:
-            run(made, plan)
+            run(made, plan, tracking)
         except BaseException:
             # What was found so far can be looked at; where the storage is what failed, that is what is told.
             with contextlib.suppress(Exception):
@@ -455,17 +469,18 @@ def search(options: Options) -> None:
         write_json(folder / RESULT_FILE, result)
         if result["states"].get("running"):
             print("Another process is still training trials: it will train the pick anew, and leave the results.")
-            return
+            return None
         retrain_picks(options, plan, workers, result, folder)
     finally:
         workers.close()
     write_json(folder / RESULT_FILE, result)
-    leave_results(options, plan, space, result, folder)
+    return result
 
 
-def run(made: Search, plan: Plan) -> None:
-    """Searches under a progress bar."""
+def run(made: Search, plan: Plan, tracking: Tracking) -> None:
+    """Searches under a progress bar, and tells of every trial."""
     quality = plan.objectives[0]
+    known = set(made.told())
     with progress_bar("starting workers") as show:
 
         def report(standing: Standing) -> None:
@@ -476,6 +491,15 @@ def run(made: Search, plan: Plan) -> None:
                 f"{standing.trials} trials  {standing.stopped} stopped  {standing.running} in training{best}  "
                 f"front {standing.front}{left}",
             )
+            if standing.trials <= len(known):
+                return
+            # Trials end in another order than they were begun: the x axis is how many have ended.
+            for number, record in made.told().items():
+                if number not in known:
+                    known.add(number)
+                    if record is not None:
+                        facts = {"trial": record.number, "best": standing.best, "front": standing.front}
+                        tracking.log({**facts, **record.figures}, len(known))
 
         made.run(report)
 

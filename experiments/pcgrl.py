@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.engines import make_trainer
+from agents.evaluation import Row
 from agents.networks import NetworkConfig
 from agents.presets import preset as measured_preset
 from agents.rewards import RewardConfig
 from agents.tasks import Task
-from agents.training import CHECKPOINT_FILE, METRICS_FILE, TENSORBOARD_FOLDER, PPOConfig, Progress, Trainer
+from agents.training import CHECKPOINT_FILE, METRICS_FILE, PPOConfig, Progress, Trainer
 from envs import UserError, get_problem, get_representation
 from envs.criteria import get_criteria
 from envs.level_io import write_levels
@@ -31,6 +31,7 @@ from experiments import reports
 from experiments.engine_options import EngineOptions
 from experiments.evaluate import EVALUATION_SEED, check_levels, judge
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
+from experiments.tracking import Tracking, TrackOptions
 from search.presets import find_preset
 
 #: The default training time.
@@ -50,7 +51,7 @@ MOST_STEPS = 20_000
 
 
 @dataclass
-class Options(EngineOptions):
+class Options(TrackOptions, EngineOptions):
     """Train a level designer by reinforcement learning, judge it, and leave what it made in a run folder.
 
     Attributes:
@@ -262,7 +263,6 @@ def prepare(options: Options) -> tuple[Trainer, Path]:
         elif begun:
             # Only now that every option is known to be usable.
             (folder / CHECKPOINT_FILE).unlink()
-            shutil.rmtree(folder / TENSORBOARD_FOLDER, ignore_errors=True)
     except BaseException:
         trainer.close()
         raise
@@ -282,18 +282,20 @@ def train(options: Options) -> None:
     trainer, folder = prepare(options)
     try:
         print(f"Training a {options.representation} designer for {options.problem}: {folder}")
-        progress = learn(trainer)
-        print(
-            f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
-            f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
-        )
-        leave_results(trainer, progress, folder, options)
+        with Tracking(options.track, folder, resume=options.resume) as tracking:
+            progress = learn(trainer, tracking)
+            print(
+                f"Trained for {progress.steps:,} steps and {progress.episodes:,} episodes in {progress.seconds:.0f} s "
+                f"({progress.steps / max(progress.seconds, 1e-9):,.0f} steps/s)."
+            )
+            row = leave_results(trainer, progress, folder, options)
+            tracking.results("evaluation", dataclasses.asdict(row))
     finally:
         trainer.close()
 
 
-def leave_results(trainer: Trainer, progress: Progress, folder: Path, options: Options) -> None:
-    """Judges the designer, and leaves it and what it made in the run folder."""
+def leave_results(trainer: Trainer, progress: Progress, folder: Path, options: Options) -> Row:
+    """Judges the designer, and leaves it and what it made in the run folder; returns its line of the table."""
     designer = trainer.designer({"training": {"steps": progress.steps, "seconds": round(progress.seconds, 1)}})
     problem = designer.problem
     rows, designs = judge(designer, options.evaluation_levels, EVALUATION_SEED + options.seed)
@@ -323,18 +325,21 @@ Look at    {folder / "curves.png"}   learning curves
 Use        {", ".join(map(str, level_files))}   finished levels{" as text and for Tiled" * (len(level_files) > 1)}
            {folder / "designer"}   the designer itself
 Next       python -m experiments.play --run {folder}
-           python -m experiments.evaluate {folder}{measure}
-           tensorboard --logdir {folder / TENSORBOARD_FOLDER}""")
+           python -m experiments.evaluate {folder}{measure}""")
+    return rows[0]
 
 
-def learn(trainer: Trainer) -> Progress:
-    """Trains under a progress bar."""
+def learn(trainer: Trainer, tracking: Tracking) -> Progress:
+    """Trains under a progress bar, and tells of every update."""
     with progress_bar("compiling and first update") as show:
 
-        def report(progress: Progress, share: float, means: dict[str, float]) -> None:
-            success = f"success {100 * means['success']:.0f} %  return {means['return']:.1f}" if means else ""
+        def report(progress: Progress, share: float, figures: dict[str, float]) -> None:
+            ended = "success" in figures
+            success = f"success {100 * figures['success']:.0f} %  return {figures['return']:.1f}" if ended else ""
             speed = progress.steps / max(progress.seconds, 1e-9)
             show(share, f"{progress.steps:,} steps  {speed:,.0f}/s  {success}")
+            row = {**dataclasses.asdict(progress), **figures, "steps_per_second": speed}
+            tracking.log(row, progress.steps)
 
         return trainer.learn(report)
 

@@ -18,7 +18,7 @@ from envs.evaluation import Estimate, bootstrap, number, percent
 from envs.files import write_atomically
 from envs.level_io import formats, read_levels
 from envs.problem import Problem
-from experiments.run import make_folder, write_json
+from experiments.run import write_json
 
 HEADINGS = ("levels of", "levels", "quality", "feasible", "unique", "feasible and unique", "controlled")
 NOTE = (
@@ -148,7 +148,7 @@ def print_verdicts(lines: Sequence[Sequence[str]], title: str) -> None:
     (console if console.is_terminal else Console(width=120)).print(table)
 
 
-def evaluate_published(source: Path, made_by: str | Designer, count: int, seed: int, out: Path | None) -> None:
+def evaluate_published(source: Path, made_by: str | Designer, count: int, seed: int, folder: Path) -> Verdict:
     """Judges levels, prints the table and writes it as Markdown and JSON.
 
     Args:
@@ -156,14 +156,16 @@ def evaluate_published(source: Path, made_by: str | Designer, count: int, seed: 
         made_by: the problem whose levels the file holds, or the designer.
         count: how many levels the designer makes, and how many random levels stand beside.
         seed: fixes all draws.
-        out: where the table goes; None writes into the source's folder.
+        folder: where the table goes.
+
+    Returns:
+        The first line of the table.
 
     Raises:
         UserError: the levels cannot be had or judged.
     """
     criteria = get_criteria(made_by if isinstance(made_by, str) else made_by.problem)
     problem = get_problem(criteria.name)
-    folder = make_folder(out or (source if source.is_dir() else source.parent))
     if isinstance(made_by, str):
         levels, name = gather_levels(source, problem), source.name
     else:
@@ -196,3 +198,4 @@ def evaluate_published(source: Path, made_by: str | Designer, count: int, seed: 
     }
     write_json(file.with_suffix(".json"), facts)
     print(f"\nWritten to {file}.md and .json")
+    return verdicts[0]

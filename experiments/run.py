@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from envs import UserError
 from envs.files import write_atomically
+from experiments.tracking import check_installed
 
 Options = TypeVar("Options")
 
@@ -45,6 +46,8 @@ def main(options: type[Options], experiment: Callable[[Options], None], argument
     try:
         if not 0 <= getattr(chosen, "seed", 0) < _SEEDS:
             raise UserError(f"--seed must be a whole number from 0 to {_SEEDS - 1}; got {chosen.seed}.")
+        # Before anything is made.
+        check_installed(getattr(chosen, "track", ()))
         experiment(chosen)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from envs.pictures import contact_sheet, render, save_png
 from envs.problem import Problem
 from envs.records import read_config, read_metrics
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_record
+from experiments.tracking import Tracking, TrackOptions
 from generators.corpus import KINDS, Corpus, CorpusOptions, load_corpus
 from generators.generator import Fit, FitOptions, Generator
 from generators.judging.playability import play_levels
@@ -39,7 +40,7 @@ _OWN_OPTIONS = ("minutes", "steps", "seed", "device", "balance")
 
 
 @dataclass
-class Options:
+class Options(TrackOptions):
     """Train a generator of levels on a corpus, and leave it and samples of it in a run folder.
 
     Attributes:
@@ -238,28 +239,33 @@ def train(options: Options) -> None:
     print(f"Training {generator.title} on {options.problem}: {folder}")
     for line in corpus.card():
         print(f"  {line}")
-    done = learn(generator, corpus, fit, folder, options.resume)
-    early = ", stopped early" if done.stopped_early else ""
-    print(
-        f"{generator.parameters():,} learned numbers; {done.steps:,} updates on {done.levels:,} levels in "
-        f"{done.seconds:.0f} s{early}; held-out score {done.held_out:.4g} at update {done.best_step:,}."
-    )
-    leave_results(generator, corpus, folder, options)
+    with Tracking(options.track, folder, resume=options.resume) as tracking:
+        done = learn(generator, corpus, fit, folder, options.resume, tracking)
+        early = ", stopped early" if done.stopped_early else ""
+        print(
+            f"{generator.parameters():,} learned numbers; {done.steps:,} updates on {done.levels:,} levels in "
+            f"{done.seconds:.0f} s{early}; held-out score {done.held_out:.4g} at update {done.best_step:,}."
+        )
+        tracking.results("samples", leave_results(generator, corpus, folder, options))
 
 
-def learn(generator: Generator, corpus: Corpus, options: FitOptions, folder: Path, resume: bool) -> Fit:
-    """Trains under a progress bar."""
+def learn(
+    generator: Generator, corpus: Corpus, options: FitOptions, folder: Path, resume: bool, tracking: Tracking
+) -> Fit:
+    """Trains under a progress bar, and tells of every line of metrics.csv."""
     with progress_bar("first updates") as show:
 
         def report(fit: Fit, share: float) -> None:
             figures = "  ".join(f"{name} {value:.3g}" for name, value in list(fit.figures.items())[:3])
             show(share, f"{fit.steps:,} updates  held out {fit.held_out:.4g}  {figures}")
+            row = {"seconds": fit.seconds, "levels": fit.levels, "held_out": fit.held_out, **fit.figures}
+            tracking.log(row, fit.steps)
 
         return generator.fit(corpus, options, folder, report, resume)
 
 
-def leave_results(generator: Generator, corpus: Corpus, folder: Path, options: Options) -> None:
-    """Saves the generator, samples of it, pictures and learning curves."""
+def leave_results(generator: Generator, corpus: Corpus, folder: Path, options: Options) -> dict[str, float]:
+    """Saves the generator, samples of it, pictures and learning curves; returns what the samples are worth."""
     problem = corpus.problem
     generator.save_pretrained(folder / GENERATOR_FOLDER)
     samples = generator.sample(SAMPLES, options.seed, None, None, **options.sampling)
@@ -282,6 +288,7 @@ Use        {folder / "levels.txt"}   samples as text
            {folder / GENERATOR_FOLDER}   the generator itself
 Next       python -m experiments.evaluate_generator {folder}
            python -m experiments.play --levels {folder / "levels.txt"} --problem {problem.name}""")
+    return {"playable": float(playable.mean()), "distinct": distinct / SAMPLES}
 
 
 def draw_levels(problem: Problem, levels: NDArray[np.uint8], playable: NDArray[np.bool_] | None, picture: Path) -> None:

@@ -45,6 +45,7 @@ from envs.pictures import contact_sheet, render, save_png
 from envs.records import MetricsLog, read_config, read_metrics
 from experiments.pcgrl import override
 from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_json, write_record
+from experiments.tracking import Tracking, TrackOptions
 
 Method = Literal["random", "plr", "paired"]
 
@@ -58,7 +59,7 @@ _PROPOSED = ("solvable", "solution", "walls")
 
 
 @dataclass
-class Options:
+class Options(TrackOptions):
     """Train a player on levels that are proposed for it, and judge it on levels that it never trains on.
 
     Attributes:
@@ -336,19 +337,27 @@ def train(options: Options) -> None:
     """Runs the experiment."""
     run = make_run(options)
     print(f"Training a player of {options.problem} on {options.method} levels: {run.folder}")
+    with Tracking(options.track, run.folder, resume=options.resume) as tracking:
+        learn(run, tracking)
+        tracking.results("evaluation", leave_results(run))
+
+
+def learn(run: Run, tracking: Tracking) -> None:
+    """Trains under a progress bar, and tells of every judgement."""
     with progress_bar("compiling and first round") as show:
 
         def report(progress: Progress, share: float, row: Mapping[str, float]) -> None:
             speed = progress.steps / max(progress.seconds, 1e-9)
             rates = "  ".join(f"{kind} {100 * row[kind]:.0f} %" for kind in run.held_out.levels if kind in row)
             show(share, f"{progress.steps:,} steps  {speed:,.0f}/s  {rates}")
+            if progress.judged == progress.steps:
+                tracking.log({**asdict(progress), **row}, progress.steps)
 
         run.train(report)
-    leave_results(run)
 
 
-def leave_results(run: Run) -> None:
-    """Judges the player once more, and leaves it, the curves and the levels in the run folder."""
+def leave_results(run: Run) -> dict[str, Any]:
+    """Judges the player once more, and leaves it, the curves and the levels in the run folder; returns win rates."""
     folder, problem = run.folder, run.problem
     rates = run.judge()
     random = RandomPlayer(problem)
@@ -359,15 +368,12 @@ def leave_results(run: Run) -> None:
     table = "\n".join(lines) + "\n"
     note = "Win rates, two games a level; intervals are 95 % bootstrap intervals over levels.\n"
     write_atomically(folder / "evaluation.md", f"{table}\n{note}".encode())
-    write_json(
-        folder / "evaluation.json",
-        {
-            "method": run.options.method,
-            "progress": asdict(run.progress),
-            "player": {kind: dataclasses.asdict(rate) for kind, rate in rates.items()},
-            "random": {kind: dataclasses.asdict(rate) for kind, rate in chance.items()},
-        },
-    )
+    judged = {
+        "player": {kind: dataclasses.asdict(rate) for kind, rate in rates.items()},
+        "random": {kind: dataclasses.asdict(rate) for kind, rate in chance.items()},
+    }
+    record = {"method": run.options.method, "progress": asdict(run.progress), **judged}
+    write_json(folder / "evaluation.json", record)
     run.player().save_pretrained(folder / "player", card_of(run, table))
     draw_curves({run.options.method: [folder / METRICS_FILE]}, folder / "curves.png")
     levels, captions = run.curriculum.show(12)
@@ -393,6 +399,7 @@ def leave_results(run: Run) -> None:
 Use        {folder / "player"}   the player itself
 Next       python -m experiments.difficulty {measure}
            python -m benchmarks.ued   all methods compared""")
+    return judged
 
 
 def card_of(run: Run, table: str) -> str:

@@ -91,7 +91,7 @@ def open_storage(url: str, folder: Path) -> BaseStorage:
         except ImportError as error:
             raise UserError(
                 f"The database {shown} needs a driver that is not installed ({error.__cause__ or error}); "
-                "pip install it, such as psycopg2-binary for PostgreSQL."
+                "pip install it, such as psycopg[binary] for PostgreSQL."
             ) from error
         except (SQLAlchemyError, OptunaError, RuntimeError, ValueError) as error:
             if attempt == _ATTEMPTS - 1 or not isinstance(error, SQLAlchemyError) or "UNIQUE" not in str(error).upper():

@@ -284,6 +284,16 @@ class Search:
         """Returns all trials."""
         return [TrialRecord.of(trial) for trial in self.study.get_trials(deepcopy=False)]
 
+    def told(self) -> dict[int, TrialRecord | None]:
+        """Returns the trials that were tried, by Optuna's number; None for those that another driver had trained."""
+        trials = {trial.number: trial for trial in self.study.get_trials(deepcopy=False)}
+        tried = counted([TrialRecord.of(trial) for trial in trials.values()])
+        return {
+            record.trial: record if trials[record.trial].user_attrs.get("owner") == this_process() else None
+            for record in tried
+            if record.state not in ("waiting", "running")
+        }
+
     @property
     def seconds(self) -> float:
         """How long the search has taken so far, by the clock on the wall, by all drivers one after the other."""

@@ -464,7 +464,6 @@ def test_a_full_disk(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     log, checkpoint, reached = done.stdout.strip().splitlines()
-    # metrics.csv or TensorBoard's file, whichever needs room first.
     assert str(tmp_path) in log
     assert "no space left" in log
     assert "make room" in log

@@ -26,6 +26,7 @@ from generators.neural import NeuralGenerator
 from generators.storage import INT8, SPARSE, pack, restored, rounded, unpack
 from generators.suite import all_families, load_generator, make_generator
 from search.compression import distil, prune, prune_designer, quantise, quantise_designer, smaller_config
+from tests.tracked import read_tensorboard
 
 torch.set_num_threads(1)
 
@@ -396,6 +397,13 @@ def test_what_the_command_leaves(source, tmp_path):
         assert 0 <= row["joint"]["low"] <= row["joint"]["mean"] <= row["joint"]["high"] <= 1
         assert row["nats"]["mean"] > 0
         assert row["milliseconds"] > 0
+    told = read_tensorboard(folder).figures
+    for way in ("pruned", "distilled"):
+        steps = [step for step, _ in told[f"{way}/held_out"]]
+        assert steps
+        assert steps == sorted(set(steps))
+    assert dict(told["int8/size"]).popitem()[1] == int8["size"]
+    assert told["original/joint/mean"][0][1] == pytest.approx(original["joint"]["mean"])
     table = (folder / "compression.md").read_text()
     assert table.count("\n|") == len(rows) + 1
     for way in ("pruned", "int8", "distilled"):
@@ -447,6 +455,9 @@ def test_the_command_on_a_designer(designer, tmp_path):
     assert [row["designer"] for row in rows] == ["original", "pruned", "int8"]
     assert rows[1]["size"] < rows[0]["size"]
     assert rows[2]["size"] < 0.3 * rows[0]["size"]
+    told = read_tensorboard(tmp_path / "compress" / "run")
+    assert told.figures["int8/size"][0][1] == rows[2]["size"]
+    assert told.options["options/samples"] == "3"
     for words, said in (
         (["--to", "distilled"], "not distilled"),
         (["--corpus", "constructed"], "--corpus is for generators"),

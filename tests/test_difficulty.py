@@ -14,6 +14,7 @@ from agents.rewards import LevelTerm
 from envs.level_io import write_levels
 from experiments import difficulty as experiment
 from experiments.run import main
+from tests.tracked import read_tensorboard
 
 MAZE = envs.get_problem("maze")
 
@@ -95,6 +96,8 @@ def test_levels_of_a_file_are_measured(tmp_path, capsys):
         "--players",
         "random",
         "solver",
+        "--track",
+        "tensorboard",
     )
     table = (tmp_path / "difficulty.md").read_text()
     assert "| random |" in table
@@ -104,6 +107,9 @@ def test_levels_of_a_file_are_measured(tmp_path, capsys):
     assert record["win_rates"][1][:2] == [1, 1]
     assert record["win_rates"][1][4] == 0
     assert record["started"] == [True, True, True, True, False]
+    told = read_tensorboard(tmp_path)
+    assert told.figures["difficulty/wins/solver"][0][1] == pytest.approx(np.mean(record["win_rates"][1]))
+    assert told.drawn == {"hardest"}
     assert (tmp_path / "hardest.png").read_bytes()[1:4] == b"PNG"
 
 

@@ -24,6 +24,7 @@ from experiments.generator_pictures import faded, outlined
 from generators.corpus import CorpusOptions, load_corpus
 from generators.generator import Fit, Generator, Scores
 from generators.judging import play_levels, shift_metric
+from tests.tracked import read_tensorboard
 
 
 class Memory(Generator):
@@ -186,11 +187,17 @@ def test_the_figures_are_those_of_the_levels(report, model):
 
 
 def test_the_same_seed_gives_the_same_samples(report, model, tmp_path):
-    evaluate(Options(source=model[0], samples=24, out=tmp_path, each=0, baselines=("none",), seed=3))
+    tracked = {"track": ("tensorboard",)}
+    evaluate(Options(source=model[0], samples=24, out=tmp_path, each=0, baselines=("none",), seed=3, **tracked))
     again = json.loads((tmp_path / "generator-evaluation-seed3.json").read_text())
     before = json.loads((report / "generator-evaluation-seed3.json").read_text())
     assert again["rows"][0]["figures"] == before["rows"][0]["figures"]
     assert again["control"] == []
+    told = read_tensorboard(tmp_path)
+    playable = again["rows"][0]["figures"]["playable"]["mean"]
+    assert told.figures["generator-evaluation-seed3/playable/mean"][0][1] == pytest.approx(playable)
+    assert all(name.startswith("generator-evaluation-seed3/") for name in told.drawn)
+    assert told.drawn
 
 
 def test_conditions_and_sampling_reach_the_generator(model, tmp_path):

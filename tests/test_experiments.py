@@ -30,6 +30,7 @@ from envs import UserError
 from envs.level_io import read_levels
 from experiments import evaluate, pcgrl
 from experiments.run import main, make_folder, versions
+from tests.tracked import assert_as_written
 
 torch.set_num_threads(1)
 
@@ -349,7 +350,7 @@ def test_the_command_line_overrides_presets():
 def test_time_and_steps_are_limits_side_by_side(tmp_path, monkeypatch):
     seen = []
 
-    def stop(trainer):
+    def stop(trainer, tracking):
         seen.append((trainer.ppo.minutes, trainer.ppo.steps))
         raise UserError("Enough.")
 
@@ -377,7 +378,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch):
 
 def test_evaluate_redoes_the_table_on_other_levels(run, tmp_path):
     for arguments, name in (
-        ([run, "--levels", 4], run / "evaluation-seed1"),
+        ([run, "--levels", 4, "--track", "tensorboard"], run / "evaluation-seed1"),
         ([run / "designer", "--levels", 4, "--seed", 3, "--deterministic", "--out", tmp_path / "tables"], None),
     ):
         code, text, err = call("evaluate", *arguments)
@@ -392,6 +393,12 @@ def test_evaluate_redoes_the_table_on_other_levels(run, tmp_path):
         json.loads(path.read_text())["rows"][4] for path in (run / "evaluation.json", run / "evaluation-seed1.json")
     )
     assert first["quality"] != second["quality"]
+    # It is told where the training was told, at its last step; nobody is told who was not asked for.
+    told = assert_as_written(run, "tilewright-seed1/quality/mean")
+    designer = json.loads((run / "evaluation-seed1.json").read_text())["rows"][0]
+    assert told.figures["tilewright-seed1/quality/mean"] == [(256, pytest.approx(designer["quality"]["mean"]))]
+    assert told.drawn == {"curves", "levels", "binary-tiles-32", "evaluation-seed1"}
+    assert not (tmp_path / "tables" / "tensorboard").exists()
 
 
 def test_evaluate_repeats_itself(run):

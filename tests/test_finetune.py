@@ -22,6 +22,7 @@ from generators.latents import latent_decoder
 from generators.packing import PackedGenerator
 from generators.suite import load_generator, make_generator
 from tests.designers import assert_names
+from tests.tracked import assert_as_written
 
 SHORT = FitOptions(minutes=0, steps=20, batch=16, warm_up=5, patience=0)
 TILE_LM = {"width": 16, "depth": 1, "heads": 2, "radius": 1}
@@ -65,6 +66,8 @@ def test_a_run_from_the_command_to_its_files(family, saved, tmp_path, capsys):
     metrics = read_metrics(folder / "metrics.csv")
     assert {"playable", "novelty", "return"} <= set(metrics)
     assert ("kl" in metrics) == (family == "tile_lm")
+    told = assert_as_written(folder, "evaluation/before/playable/mean", "evaluation/after/playable/mean")
+    assert told.drawn == {"before", "after", "curves"}
     record = json.loads((folder / "config.json").read_text())
     assert record["reward"]["goal"] == "playable"
     assert record["generator"] == str(saved[family])

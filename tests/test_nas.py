@@ -22,6 +22,7 @@ from search.results import gather
 from search.studies import Plan
 from search.workers import Answer, begin_workers
 from tests.searching import HereWorkers
+from tests.tracked import read_tensorboard
 
 torch.set_num_threads(1)
 
@@ -107,6 +108,14 @@ def test_what_a_search_leaves(finished):
         assert len(result["retrained"]["runs"][who]) == 2
         again = folder / result["retrained"]["runs"][who][0]["folder"] / "candidate"
         assert load_generator(again).parameters() == result["retrained"]["summary"][who]["parameters"]["mean"]
+    told = read_tensorboard(folder)
+    assert [step for step, _ in told.figures["trial"]] == [1, 2, 3, 4, 5]
+    assert {number for _, number in told.figures["trial"]} == {trial["number"] for trial in result["trials"]}
+    for trial in result["trials"]:
+        [step] = [step for step, number in told.figures["trial"] if number == trial["number"]]
+        assert dict(told.figures["parameters"])[step] == trial["figures"]["parameters"]
+    assert told.figures["results/retrained/default/joint/mean"][0][0] == 5
+    assert {name.partition("/")[0] for name in told.drawn} == {"report"}
     assert "front" in text
     assert "optuna-dashboard" in text
     assert "train_generator --problem zelda --preset mine" in text
@@ -201,6 +210,7 @@ def test_a_finished_search_goes_on_with_more_trials_and_trains_nothing_twice(fin
     after = json.loads((folder / "result.json").read_text())
     assert len(after["trials"]) == 6
     assert after["trials"][:5] == before["trials"]
+    assert [step for step, _ in read_tensorboard(folder).figures["trial"]] == [1, 2, 3, 4, 5, 6]
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     # What one search found is where another begins, and so is a preset.
     (out / "again.yaml").write_text(SPACE)

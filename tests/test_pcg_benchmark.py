@@ -17,6 +17,7 @@ from envs.kernels.benchmark import NAME_BITS, dequeue, enqueue, hamming, spread,
 from envs.level_io import write_levels
 from envs.vector_env import DesignVectorEnv
 from tests.oracles import pcg_benchmark as oracle
+from tests.tracked import read_tensorboard
 
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "pcg_benchmark_cases.json").read_text())
 CASES = REFERENCE["games"]
@@ -383,12 +384,26 @@ def sokoban_file(folder):
 def test_a_file_of_levels_is_judged(tmp_path, capsys, as_folder):
     file = sokoban_file(tmp_path)
     source = tmp_path if as_folder else file
-    evaluate(source, "--measure", "pcg-benchmark", "--problem", "sokoban", "--levels", "30", "--out", tmp_path / "out")
+    evaluate(
+        source,
+        "--measure",
+        "pcg-benchmark",
+        "--problem",
+        "sokoban",
+        "--levels",
+        "30",
+        "--out",
+        tmp_path / "out",
+        "--track",
+        "tensorboard",
+    )
     written = json.loads((tmp_path / "out" / "pcg-benchmark-seed1.json").read_text())
     mine, random = written["rows"]
     case = np.array(CASES["sokoban"]["quality"])
     assert mine["levels"] == len(case)
     assert mine["feasible"]["mean"] == pytest.approx((case >= 1).mean())
+    told = read_tensorboard(tmp_path / "out").figures
+    assert told["pcg-benchmark-seed1/feasible/mean"][0][1] == pytest.approx(mine["feasible"]["mean"])
     assert mine["quality"]["mean"] == pytest.approx(case.mean())
     assert mine["feasible"]["low"] < mine["feasible"]["mean"] < mine["feasible"]["high"]
     assert (random["name"], random["levels"], random["feasible"]["mean"]) == ("random", 30, 0)
@@ -402,10 +417,10 @@ def test_a_designer_is_judged_at_the_benchmarks_size(tmp_path):
     from experiments.published import evaluate_published
 
     options = {**get_criteria("zelda").environment_options(), "representation": "narrow"}
-    evaluate_published(tmp_path, RandomDesigner(options), 12, 0, None)
+    evaluate_published(tmp_path, RandomDesigner(options), 12, 0, tmp_path)
     (tmp_path / "pcg-benchmark-seed0.json").unlink()
     with pytest.raises(envs.UserError, match=r"9 by 9.*7 by 11.*--benchmark pcg-benchmark"):
-        evaluate_published(tmp_path, RandomDesigner({**options, "shape": [9, 9]}), 12, 0, None)
+        evaluate_published(tmp_path, RandomDesigner({**options, "shape": [9, 9]}), 12, 0, tmp_path)
     assert not (tmp_path / "pcg-benchmark-seed0.json").exists()
 
 

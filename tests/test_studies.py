@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -771,10 +773,8 @@ def test_a_driver_that_was_killed_is_resumed(tmp_path):
 
 
 def test_stale_heartbeats_in_a_database_are_replaced(tmp_path, monkeypatch):
-    from search import storages, studies
+    from search import studies
 
-    monkeypatch.setattr(storages, "HEARTBEAT", 1)
-    monkeypatch.setattr(storages, "STALE", 1)
     # Of another machine's processes only the heartbeat tells.
     monkeypatch.setattr(studies, "is_gone", lambda owner: False)
     url = f"sqlite:///{tmp_path / 'study.db'}"
@@ -782,7 +782,8 @@ def test_stale_heartbeats_in_a_database_are_replaced(tmp_path, monkeypatch):
     assert search._begin(0)
     other = make_search(tmp_path, url=url, trials=3)
     assert states(other) == {"running": 1}
-    time.sleep(2.5)
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")
     other.run()
     assert_accounted(other, 3)
     assert states(other)["lost"] == 1

@@ -18,6 +18,7 @@ from experiments import train_generator
 from experiments.run import main
 from generators.neural import NeuralGenerator
 from generators.suite import all_families, load_generator
+from tests.tracked import assert_as_written
 
 torch.set_num_threads(1)
 
@@ -72,6 +73,7 @@ def test_what_a_training_leaves(finished):
     names = {path.name for path in folder.iterdir()}
     expected = {"config.json", "checkpoint.pt", "metrics.csv", "generator", "levels.txt"}
     assert expected | {"samples.png", "corpus.png", "curves.png"} <= names
+    assert assert_as_written(folder, "samples/playable").drawn == {"samples", "corpus", "curves"}
     for picture in folder.glob("*.png"):
         with Image.open(picture) as image:
             assert image.size[0] > 100

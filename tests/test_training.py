@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import os
 import shutil
 
@@ -75,8 +76,13 @@ def rows_of(folder):
 def test_training_runs(tmp_path, problem, representation, environment):
     trainer = trainer_of(tmp_path, problem, representation, environment=environment)
     before = weights_of(trainer)
-    reports = []
-    progress = trainer.learn(lambda progress, share, means: reports.append((progress.steps, share)))
+    reports, told = [], []
+
+    def report(progress, share, figures):
+        reports.append((progress.steps, share))
+        told.append(figures)
+
+    progress = trainer.learn(report)
     assert (progress.steps, progress.updates) == (512, 4)
     assert reports == [(128, 0.25), (256, 0.5), (384, 0.75), (512, 1.0)]
     assert torch.isfinite(weights_of(trainer)).all()
@@ -90,8 +96,11 @@ def test_training_runs(tmp_path, problem, representation, environment):
     assert names | set(trainer.vec_env.batch.metric_names) <= set(columns)
     assert 1 <= columns["length"][-1] <= 12
     assert np.isfinite(columns["entropy"]).all()
-    assert list((tmp_path / "tensorboard").iterdir())
-    assert (tmp_path / CHECKPOINT_FILE).exists()
+    # What is reported is what was written, and Stable-Baselines3's other figures.
+    for name in ("entropy", "value_loss", "approx_kl", "return"):
+        np.testing.assert_allclose([figures[name] for figures in told[2:]], columns[name][2:], rtol=1e-5)
+    assert all(math.isfinite(figures["train/policy_gradient_loss"]) for figures in told)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT_FILE, METRICS_FILE]
     designs = trainer.designer().design(count=2, seed=0)
     assert designs.levels.shape == (2, *trainer.vec_env.batch.shape)
 

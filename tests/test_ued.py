@@ -19,6 +19,7 @@ from envs.counts import kept
 from envs.records import read_metrics
 from experiments import ued
 from experiments.run import main
+from tests.tracked import assert_as_written
 
 MAZE = envs.get_problem("maze")
 SHAPE = (4, 4)
@@ -186,6 +187,7 @@ def test_runs_leave_what_they_found(tmp_path, method, capsys):
         assert (folder / name).stat().st_size, name
     metrics = read_metrics(folder / "metrics.csv")
     assert metrics["steps"].tolist() == [64, 128, 192, 256]
+    assert assert_as_written(folder, "evaluation/player/random/mean").drawn == {"curves", "levels"}
     for kind in ("constructed", "random"):
         assert (metrics[f"{kind}_low"] <= metrics[kind]).all()
         assert (metrics[kind] <= metrics[f"{kind}_high"]).all()

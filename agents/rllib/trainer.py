@@ -10,7 +10,6 @@ from typing import Any
 import ray
 import torch
 from ray.exceptions import RayError
-from torch.utils.tensorboard import SummaryWriter
 
 from agents.engines import Cluster
 from agents.policy import Policy
@@ -19,7 +18,7 @@ from agents.rllib.connection import check_resources, connect, hushed
 from agents.rllib.learner import Lesson, read_state, write_state
 from agents.rollouts import Rollout, make_collector
 from agents.tasks import Task
-from agents.training import TENSORBOARD_FOLDER, Books, PPOConfig, Trainer, TrainingStoppedError
+from agents.training import Books, PPOConfig, Trainer, TrainingStoppedError
 from envs import UserError
 
 #: How many seconds runners that are all gone are waited for.
@@ -100,7 +99,6 @@ class RLlibTrainer(Trainer):
 
     def run(self, books: Books) -> None:
         """Trains until the limit."""
-        board = SummaryWriter(str(self.folder / TENSORBOARD_FOLDER))
         try:
             while self.share_done() < 1:
                 rollout, losses = self._iterate()
@@ -108,16 +106,9 @@ class RLlibTrainer(Trainer):
                     books.ended(rollout.outcomes)
                 if "kl" in rollout.outcomes:
                     self.price.observe(float(rollout.outcomes["kl"].mean()))
-                means = books.updated(self.progress.steps + rollout.steps, losses)
-                speed = self.progress.steps / max(self.progress.seconds, 1e-9)
-                figures = {f"episodes/{name}": value for name, value in means.items()}
-                figures |= {f"train/{name}": value for name, value in losses.items()}
-                for name, value in {**figures, "time/steps_per_second": speed}.items():
-                    board.add_scalar(name, value, self.progress.steps)
+                books.updated(self.progress.steps + rollout.steps, losses)
         except RayError as error:
             raise self._stopped(f"RLlib failed ({str(error).strip().splitlines()[-1][:160]})") from error
-        finally:
-            board.close()
 
     def _iterate(self) -> tuple[Rollout, dict[str, float]]:
         """Makes one rollout and one update; waits for runners that are all gone to come back."""
