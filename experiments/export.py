@@ -24,7 +24,6 @@ from torch import nn
 from agents.designer import PolicyDesigner
 from agents.exported import KIND as DESIGNER_KIND
 from envs import UserError
-from experiments.compress import COMPRESSION
 from experiments.evaluate import designer_folder, holds_designer
 from experiments.run import main, make_folder, versions, write_json
 from generators.exported import CONFIG_FILE, ENDING, digest_of
@@ -215,7 +214,6 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
             found.append(sampler.level_of(requests[0].draws().normals(sampler.latents), None))
         return np.concatenate(found)
 
-    left_out = (STORAGE, COMPRESSION)
     description = {
         "kind": GENERATOR_KIND,
         "family": generator.name,
@@ -224,7 +222,7 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
         "settings": dataclasses.asdict(generator.settings()),
         "chunk": generator.chunk,
         "keeps_fixed_tiles": generator.keeps_fixed_tiles,
-        **{name: fact for name, fact in generator.facts.items() if name not in left_out},
+        **{name: fact for name, fact in generator.facts.items() if name != STORAGE},
     }
     generator.network.eval()
     title = f"{generator.title} for {spec.problem}"
@@ -248,7 +246,7 @@ def designer_subject(designer: PolicyDesigner, levels: int = 32, seed: int = 0, 
         "environment": designer.env_options,
         "parts": list(designer.parts),
         "action": dataclasses.asdict(designer.code),
-        **{name: fact for name, fact in designer.facts.items() if name not in (STORAGE, COMPRESSION)},
+        **{name: fact for name, fact in designer.facts.items() if name != STORAGE},
     }
     graphs = {"act": designer.network.graph(designer.parts)}
     return Subject(

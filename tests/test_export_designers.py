@@ -29,6 +29,7 @@ from generators.corpus import corpus_of_levels
 from generators.exported import load_exported
 from generators.packing import PackedGenerator
 from generators.suite import all_families, make_generator
+from search.compression import prune_designer, quantise, quantise_designer
 from tests.designers import SMALL, assert_names, options_of
 
 torch.set_num_threads(1)
@@ -128,11 +129,24 @@ def test_critics_are_left_out(name, exported, folder):
     assert kept <= numbers < kept + 300
 
 
+@pytest.mark.parametrize("change", [quantise_designer, lambda designer: prune_designer(designer, 0.5)])
+def test_designers_that_were_made_smaller_are_exported(change, tmp_path):
+    smaller = change(made_designer("narrow"))
+    assert "storage" in smaller.facts
+    subject = export.designer_subject(smaller, levels=4)
+    export.write_export(tmp_path, subject, {"": export.export_subject(subject, repeats=1)})
+    loaded = load_exported_designer(tmp_path)
+    assert_equal_designs(loaded.design(count=7, seed=2), smaller.design(count=7, seed=2))
+    # How it was made smaller is told; how its weights were stored is not true of the export.
+    assert "compression" in loaded.facts
+    assert "storage" not in loaded.facts
+
+
 @pytest.fixture(scope="module")
 def latent_designer():
     """A designer that moves through the latents of a generator that has eight-bit weights."""
     corpus = corpus_of_levels("sokoban", envs.construct("sokoban", 40, seed=1))
-    packed = PackedGenerator.of(make_generator("vae", corpus, **all_families()["vae"].small))
+    packed = PackedGenerator.of(quantise(make_generator("vae", corpus, **all_families()["vae"].small)))
     options = {"problem": "sokoban", "representation": "latent", "shape": [5, 5], "steps": 5}
     torch.manual_seed(0)
     network = DesignerNetwork(Task(options, generator=packed).interface, SMALL)
