@@ -377,7 +377,8 @@ def describe(export: Export) -> str:
         notes.append(
             f"In eight bits {export.int8_equal} of {export.levels} levels are equal. Matrices take eight bits, and so "
             "does what they are multiplied by, rounded anew in each call by its range: a level's last digits then "
-            "depend on the levels that are made with it. Convolutions, biases and tables of vectors stay as they are."
+            "depend on the levels that are made with it. Convolutions, cells of a GRU, biases and tables of vectors "
+            "stay as they are."
         )
     return "\n\n".join(["\n".join(lines), *notes]) + "\n"
 

@@ -208,12 +208,15 @@ def quantised(model: bytes) -> bytes:
     """Returns a model whose matrices are whole numbers of eight bits, as are those that they are multiplied by.
 
     What comes in is rounded anew for each call (dynamic quantisation, Jacob 2018), so that levels that are sampled
-    together touch each other's last digits. Convolutions stay as they are.
+    together touch each other's last digits. Convolutions and the cells of a GRU stay as they are.
     """
     library, onnx = import_module("onnxruntime.quantization"), import_module("onnx")
     # The shapes of what lies between no longer fit where matrices are turned round; they are found again.
     plain = onnx.load_model_from_string(model)
     plain.graph.ClearField("value_info")
+    # Where nothing can be asked, what is asked has no numbers, and the range of none would be nonsense.
+    empty = {array.name for array in plain.graph.initializer if 0 in array.dims}
+    left_out = [node.name for node in plain.graph.node if empty & set(node.input)]
     with TemporaryDirectory() as folder, warnings.catch_warnings(), _quiet_root():
         warnings.simplefilter("ignore")
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
@@ -221,7 +224,9 @@ def quantised(model: bytes) -> bytes:
         library.quantize_dynamic(
             before,
             after,
-            op_types_to_quantize=["MatMul", "Gemm"],
+            op_types_to_quantize=["MatMul", "Gemm", "LSTM"],
+            # A product with a sum is made a product and a sum, of names of their own.
+            nodes_to_exclude=[*left_out, *(f"{name}_MatMul" for name in left_out)],
             per_channel=True,
             # Without the newest instructions, sums of products of eight bits may overflow.
             reduce_range=True,

@@ -19,15 +19,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from envs import UserError, construct
 from experiments import export
 from experiments.run import main
 from generators.corpus import corpus_of_levels
 from generators.exported import CONFIG_FILE, load_exported
+from generators.exporting import count_rounded, quantised
 from generators.generator import FitOptions
 from generators.latents import latent_decoder
 from generators.neural import NeuralGenerator
+from generators.runtime import OnnxNetworks
 from generators.sampler import LatentSampler
 from generators.samplers import all_samplers
 from generators.suite import all_families, load_generator, make_generator
@@ -162,6 +165,23 @@ def test_eight_bits(family, exported, folder):
     assert levels.shape == (3, *generator.spec.shape)
     assert (levels == fixed)[fixed >= 0].all()
     np.testing.assert_array_equal(levels, loaded.sample(3, 6, condition, fixed))
+
+
+def test_eight_bits_of_nothing():
+    """Where nothing can be asked, a matrix has no rows; what it is multiplied by has no range."""
+    weights = [np.zeros((0, 3), np.float32), np.arange(3, dtype=np.float32)]
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["asked", "weight", "bias"], ["scores"], name="linear")],
+        "graph",
+        [helper.make_tensor_value_info("asked", TensorProto.FLOAT, ["levels", 0])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["levels", 3])],
+        [numpy_helper.from_array(array, name) for array, name in zip(weights, ("weight", "bias"), strict=True)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9).SerializeToString()
+    rounded = quantised(model)
+    assert count_rounded(model, rounded) == (0, 3)
+    (scores,) = OnnxNetworks({"graph": rounded})("graph", np.zeros((2, 0), np.float32))
+    np.testing.assert_array_equal(scores, [[0, 1, 2], [0, 1, 2]])
 
 
 @pytest.mark.parametrize("family", [name for name, kind in all_samplers().items() if issubclass(kind, LatentSampler)])
