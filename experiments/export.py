@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Annotated, Any, Literal, TypeVar
@@ -397,7 +398,8 @@ def write_export(folder: Path, subject: Subject, exports: Mapping[str, Export], 
     for name, model in models.items():
         (folder / f"{name}{ENDING}").write_bytes(model)
     graphs = {name: digest_of(model) for name, model in models.items()}
-    made = {"format": "onnx", "int8": int8, **export.facts(), "versions": versions()}
+    made_by = {**versions(), **{library: version(library) for library in ("onnx", "onnxruntime")}}
+    made = {"format": "onnx", "int8": int8, **export.facts(), "versions": made_by}
     config = {**subject.description, "graphs": graphs, "export": made}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     table = describe(export)
