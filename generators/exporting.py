@@ -20,6 +20,9 @@ from envs import UserError
 from generators.graphs import Graph, tensor_of
 from generators.sampler import Networks
 
+#: Arrays of weights up to this size, in bytes, are put in order when a model is exported.
+_FOLDED = 2**26
+
 #: Of the calls of a graph in a run, those are kept whose number is a power of two, and so many at most.
 _KEPT = 12
 
@@ -127,6 +130,11 @@ def onnx_model(network: nn.Module, graph: Graph, inputs: tuple[NDArray, ...]) ->
             dynamic_shapes=shapes,
         )
     assert program is not None
+    if any(node.op_type == "LSTM" for node in program.model.graph):
+        # Its weights are put in another order. That is done now, so that eight bits find them, however large they are;
+        # elsewhere weights that are used both ways round would be stored twice.
+        optimizer = import_module("onnxscript.optimizer")
+        optimizer.optimize(program.model, input_size_limit=_FOLDED, output_size_limit=_FOLDED)
     return _stripped(program.model_proto)
 
 
