@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ from torch import nn
 from agents.designer import PolicyDesigner
 from agents.exported import KIND as DESIGNER_KIND
 from envs import UserError
-from experiments.compress import COMPRESSION
 from experiments.evaluate import designer_folder, holds_designer
 from experiments.run import main, make_folder, versions, write_json
 from generators.exported import CONFIG_FILE, ENDING, digest_of
@@ -52,6 +52,8 @@ TOLERANCE = 1e-4
 
 #: Of so many levels one may differ: where a draw falls within the last digits of a number, either tile is right.
 _ONE_IN = 32
+
+Engine = TypeVar("Engine")
 
 #: The table that is left, and the share of the cells that are fixed in half of the levels that are compared.
 _TABLE, _FIXED_SHARE = "export", 0.3
@@ -213,7 +215,6 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
             found.append(sampler.level_of(requests[0].draws().normals(sampler.latents), None))
         return np.concatenate(found)
 
-    left_out = (STORAGE, COMPRESSION)
     description = {
         "kind": GENERATOR_KIND,
         "family": generator.name,
@@ -223,7 +224,7 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
         "chunk": generator.chunk,
         "keeps_fixed_tiles": generator.keeps_fixed_tiles,
         "parameters": generator.parameters(),
-        **{name: fact for name, fact in generator.facts.items() if name not in left_out},
+        **{name: fact for name, fact in generator.facts.items() if name != STORAGE},
     }
     generator.network.eval()
     title = f"{generator.title} for {spec.problem}"
@@ -247,7 +248,7 @@ def designer_subject(designer: PolicyDesigner, levels: int = 32, seed: int = 0, 
         "environment": designer.env_options,
         "parts": list(designer.parts),
         "action": dataclasses.asdict(designer.code),
-        **{name: fact for name, fact in designer.facts.items() if name not in (STORAGE, COMPRESSION)},
+        **{name: fact for name, fact in designer.facts.items() if name != STORAGE},
     }
     graphs = {"act": designer.network.graph(designer.parts)}
     return Subject(
@@ -310,11 +311,11 @@ def export_subject(
     for name, model in models.items():
         inputs = most_levels(calls, name)
         number = max(len(part) for part in inputs if part.ndim)
-        row = Row(name, len(model), apart[name], _times(engines, partial(_call, name, inputs), number, repeats))
+        row = Row(name, len(model), apart[name], take_times(engines, partial(_call, name, inputs), number, repeats))
         if int8:
             row = row.with_int8(len(small[name]), small_apart[name], [counts[name]])
         rows.append(row)
-    times = _times(engines, subject.levels, len(expected), repeats)
+    times = take_times(engines, subject.levels, len(expected), repeats)
     total = Row("a level", sum(map(len, models.values())), max(apart.values()), times)
     if int8:
         total = total.with_int8(sum(map(len, small.values())), max(small_apart.values()), list(counts.values()))
@@ -329,12 +330,18 @@ def _call(graph: str, inputs: tuple[NDArray, ...], engine: Networks) -> Any:
     return engine(graph, *inputs)
 
 
-def _times(
-    engines: Mapping[str, Networks], action: Callable[[Networks], Any], number: int, repeats: int
+def take_times(
+    engines: Mapping[str, Engine], action: Callable[[Engine], Any], number: int, repeats: int
 ) -> dict[str, float]:
-    """Returns the median milliseconds that each engine takes for one of so many levels, by its name.
+    """Returns how many milliseconds engines take for a level, by their names.
 
-    They take turns, on one thread, after a first time that is not counted.
+    They take turns, on one thread of torch, after a first time that is not counted.
+
+    Args:
+        engines: what is timed, by name.
+        action: what each does.
+        number: how many levels that makes.
+        repeats: how often it is done, of which the median counts.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -372,7 +379,8 @@ def describe(export: Export) -> str:
         notes.append(
             f"In eight bits {export.int8_equal} of {export.levels} levels are equal. Matrices take eight bits, and so "
             "does what they are multiplied by, rounded anew in each call by its range: a level's last digits then "
-            "depend on the levels that are made with it. Convolutions, biases and tables of vectors stay as they are."
+            "depend on the levels that are made with it. Convolutions, cells of a GRU, biases and tables of vectors "
+            "stay as they are."
         )
     return "\n\n".join(["\n".join(lines), *notes]) + "\n"
 
@@ -391,7 +399,8 @@ def write_export(folder: Path, subject: Subject, exports: Mapping[str, Export], 
     for name, model in models.items():
         (folder / f"{name}{ENDING}").write_bytes(model)
     graphs = {name: digest_of(model) for name, model in models.items()}
-    made = {"format": "onnx", "int8": int8, **export.facts(), "versions": versions()}
+    made_by = {**versions(), **{library: version(library) for library in ("onnx", "onnxruntime")}}
+    made = {"format": "onnx", "int8": int8, **export.facts(), "versions": made_by}
     config = {**subject.description, "graphs": graphs, "export": made}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     table = describe(export)

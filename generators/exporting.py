@@ -20,6 +20,9 @@ from envs import UserError
 from generators.graphs import Graph, tensor_of
 from generators.sampler import Networks
 
+#: Arrays of weights up to this size, in bytes, are put in order when a model is exported.
+_FOLDED = 2**26
+
 #: Of the calls of a graph in a run, those are kept whose number is a power of two, and so many at most.
 _KEPT = 12
 
@@ -127,6 +130,11 @@ def onnx_model(network: nn.Module, graph: Graph, inputs: tuple[NDArray, ...]) ->
             dynamic_shapes=shapes,
         )
     assert program is not None
+    if any(node.op_type == "LSTM" for node in program.model.graph):
+        # Its weights are put in another order. That is done now, so that eight bits find them, however large they are;
+        # elsewhere weights that are used both ways round would be stored twice.
+        optimizer = import_module("onnxscript.optimizer")
+        optimizer.optimize(program.model, input_size_limit=_FOLDED, output_size_limit=_FOLDED)
     return _stripped(program.model_proto)
 
 
@@ -208,12 +216,15 @@ def quantised(model: bytes) -> bytes:
     """Returns a model whose matrices are whole numbers of eight bits, as are those that they are multiplied by.
 
     What comes in is rounded anew for each call (dynamic quantisation, Jacob 2018), so that levels that are sampled
-    together touch each other's last digits. Convolutions stay as they are.
+    together touch each other's last digits. Convolutions and the cells of a GRU stay as they are.
     """
     library, onnx = import_module("onnxruntime.quantization"), import_module("onnx")
     # The shapes of what lies between no longer fit where matrices are turned round; they are found again.
     plain = onnx.load_model_from_string(model)
     plain.graph.ClearField("value_info")
+    # Where nothing can be asked, what is asked has no numbers, and the range of none would be nonsense.
+    empty = {array.name for array in plain.graph.initializer if 0 in array.dims}
+    left_out = [node.name for node in plain.graph.node if empty & set(node.input)]
     with TemporaryDirectory() as folder, warnings.catch_warnings(), _quiet_root():
         warnings.simplefilter("ignore")
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
@@ -221,7 +232,9 @@ def quantised(model: bytes) -> bytes:
         library.quantize_dynamic(
             before,
             after,
-            op_types_to_quantize=["MatMul", "Gemm"],
+            op_types_to_quantize=["MatMul", "Gemm", "LSTM"],
+            # A product with a sum is made a product and a sum, of names of their own.
+            nodes_to_exclude=[*left_out, *(f"{name}_MatMul" for name in left_out)],
             per_channel=True,
             # Without the newest instructions, sums of products of eight bits may overflow.
             reduce_range=True,
