@@ -6,6 +6,7 @@ import logging
 import threading
 
 from envs import Problem, UserError, all_problems, construct
+from generators.words.lexicon import usual_lexicon
 from service.levels import examined, grid, mended, played
 from service.limits import Limits
 from service.models import Catalogue
@@ -64,6 +65,8 @@ class Warming:
             level = construct(problem, 1)[0]
         except UserError:
             return
+        self._work.check()
+        usual_lexicon(problem.name)
         self._work.check()
         examined(problem, level[None], self._work)
         mended(problem, level, None, 0, self._limits, self._work)

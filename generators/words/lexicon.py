@@ -177,7 +177,6 @@ class Lexicon:
         return cls(problem.name, shape, features)
 
 
-@lru_cache(maxsize=32)
 def usual_lexicon(problem: str, shape: Shape | None = None) -> Lexicon:
     """Learns the lexicon of a problem's constructed levels, once in a process; of long levels that takes seconds.
 
@@ -188,4 +187,9 @@ def usual_lexicon(problem: str, shape: Shape | None = None) -> Lexicon:
     Raises:
         UserError: there is no such problem or shape, or the problem has no constructive generator.
     """
+    return _usual(problem, shape or get_problem(problem).default_shape)
+
+
+@lru_cache(maxsize=32)
+def _usual(problem: str, shape: Shape) -> Lexicon:
     return Lexicon.learn(problem, construct(problem, _USUAL, shape=shape))
