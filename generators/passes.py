@@ -30,10 +30,11 @@ def paths_of(spec: LevelSpec, order: Order) -> tuple[tuple[int, ...], ...]:
     """Returns the path of each tile: its symbol in the first pass, the second, and so on.
 
     In the order "layers" things are the first tile, which is the empty one, all rare tiles and all that count rules
-    name. In the others each tile is a symbol.
+    name: those of the levels that were learned from, whatever is asked of samples besides. In the others each tile is a
+    symbol.
     """
     tiles = range(len(spec.tiles))
-    rules = spec.count_rules()
+    rules = spec.asking(()).count_rules()
     counted = {name for rule in rules for name in rule.coefficients}
     things = [tile for tile in tiles if tile == 0 or spec.frequencies[tile] < RARE or spec.tiles[tile] in counted]
     if order != "layers" or len(things) == len(tiles) or len(things) == 1:

@@ -221,6 +221,9 @@ class Drawer:
         self.spec = LevelSpec.of(corpus_of_levels("zelda", levels))
         self.condition = None
 
+    def keeps_counts(self):
+        return False
+
     def sample(self, n, seed=0, condition=None, fixed_tiles=None, **sampling):
         self.condition = condition
         return self.levels[np.random.default_rng(seed).integers(0, len(self.levels), n)]
