@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 import envs
 from envs import UserError
@@ -22,6 +23,7 @@ from service.app import make_app
 from service.limits import Limits
 from service.models import Catalogue
 from service.pages import FOLDER
+from service.requests import LevelBody, PlayBody, RepairBody, SampleBody
 from tests.serving import HARD, WINNABLE, Blocked, client, record, save_generator, server, wait_for
 
 
@@ -146,6 +148,26 @@ def test_a_large_body_is_refused_whether_or_not_it_tells_its_length(service):
     in_parts = (body[i : i + 1000] for i in range(0, len(body), 1000))
     refused(service.post(MEASURE, content=in_parts, headers=headers), 413, "at most 20000 bytes")
     refused(service.post(MEASURE, content=b"{}", headers={**headers, "Content-Length": "many"}), 413, "20000 bytes")
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (LevelBody, {"level": [["", ""] * 1000]}),
+        (LevelBody, {"level": [[["", ""] * 1000]]}),
+        (LevelBody, {"level": [""] * 1000}),
+        (LevelBody, {"level": [[0]], **dict.fromkeys(map(str, range(1000)))}),
+        (SampleBody, {"fixed": [["a"] * 1000]}),
+        (SampleBody, {"targets": dict.fromkeys(map(str, range(1000)), "many")}),
+        (SampleBody, {"targets": {"crate": ["few"] * 1000}}),
+        (RepairBody, {"level": [[0]], "fixed": [["a"] * 1000]}),
+        (PlayBody, {"level": [[0]], "actions": [1] * 1000}),
+    ],
+)
+def test_of_a_body_that_is_wrong_all_over_few_mistakes_are_collected(model, body):
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(body)
+    assert caught.value.error_count() <= 4
 
 
 def test_a_body_that_is_no_json_is_refused(service):
