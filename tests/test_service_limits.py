@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import dataclasses
 import io
 import json
@@ -121,6 +122,25 @@ def test_files_that_cannot_be_read_are_refused(service, body, status, words, fie
     response = service.post("/api/convert", content=text, headers={"Content-Type": "application/json"})
     refused(response, status, words, field)
     assert "/tmp" not in response.text
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_a_map_cannot_have_other_files_read(service, tmp_path, monkeypatch, form):
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"tilecount": "secret"}')
+    opened = []
+    plain = builtins.open
+    monkeypatch.setattr(builtins, "open", lambda path, *rest, **more: opened.append(path) or plain(path, *rest, **more))
+    content = json.dumps({"layers": [], "tilesets": [{"firstgid": 1, "source": str(secret)}]})
+    fields = {"problem": "sokoban", "from": "tiled", "to": "text"}
+    if form:
+        response = service.post("/api/convert/file", files={"file": ("map", content)}, data=fields)
+    else:
+        response = service.post("/api/convert", json={**fields, "content": content})
+    refused(response, 422, "embed the tileset", "content")
+    assert "secret" not in response.text
+    assert opened
+    assert not any("secret" in str(path) for path in opened)
 
 
 def test_a_designer_is_asked_only_for_what_it_heeds():
