@@ -106,11 +106,12 @@ class Sampling:
         """Reads the prompt; what it asks of metrics is asked for, but for those that have targets of their own."""
         source = self.record.source.get()
         generator = source.generator if isinstance(source, Learned) else None
-        self.wording = Wording.of(text, self.problem, self.record.shape, generator, self.body.count)
+        self.wording = Wording.of(
+            text, self.problem, self.record.shape, generator, self.body.count, self.asked, self.fixed
+        )
         self.remarks += self.wording.remarks
         asked = prompt_targets(self.wording.prompt, self.problem)
         self.asked = {**asked, **self.asked}
-        # The page sends what it was told that a prompt asks for: the prompt says more of it than its ends.
         self.told = {name: ends for name, ends in self.told.items() if asked.get(name) != ends}
         self.untold = [name for name in self.untold if asked.get(name) != self.asked[name]]
 
