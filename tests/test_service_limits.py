@@ -8,8 +8,10 @@ import dataclasses
 import io
 import json
 import logging
+import sys
 import threading
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -20,6 +22,7 @@ from pydantic import ValidationError
 
 import envs
 from envs import UserError
+from service import models
 from service.app import make_app
 from service.limits import Limits
 from service.models import Catalogue
@@ -201,9 +204,8 @@ def test_a_body_that_is_no_json_is_refused(service):
 def test_addresses_that_are_not_there(service):
     refused(service.get("/api/nothing"), 404, "nothing at this address")
     refused(service.get("/nothing.js"), 404, "nothing at this address")
-    response = service.get(MEASURE.replace("measure", "measure"))
-    assert response.status_code in (404, 405)
-    assert service.delete("/api/problems").status_code == 405
+    refused(service.get(MEASURE), 405, "does not know that method")
+    refused(service.delete("/api/problems"), 405, "does not know that method")
 
 
 UPWARDS = ["../app.py", "..%2fapp.py", "%2e%2e/app.py", "....//app.py", "/etc/passwd", "..\\app.py", "%00", "~"]
@@ -251,6 +253,7 @@ def test_the_name_of_an_uploaded_file_does_not_matter(service, tmp_path):
 def test_pages_of_other_sites_are_refused(service):
     refused(service.get("/api/problems", headers={"Origin": "http://evil.example"}), 403, "other sites")
     refused(service.get("/api/problems", headers={"Origin": "null"}), 403, "other sites")
+    refused(service.get("/api/problems", headers={"Origin": "http://["}), 403, "other sites")
     refused(service.post(MEASURE, json={}, headers={"Origin": "http://127.0.0.1:1"}), 403, "other sites")
     assert service.get("/api/problems", headers={"Origin": "http://127.0.0.1"}).status_code == 200
     assert "access-control-allow-origin" not in service.get("/api/problems").headers
@@ -307,6 +310,12 @@ def test_a_browser_that_brings_the_token_once_keeps_it():
         assert "httponly" in kept
         assert "samesite=strict" in kept
         assert opened.get("/api/problems").status_code == 200
+        name, value = next(iter(opened.cookies.items()))
+        assert name.endswith("-80")
+        cookie = {"Cookie": f'foo={{"a":1}}; {name}={value}'}
+        opened.cookies.clear()
+        assert opened.get("/api/problems").status_code == 401
+        assert opened.get("/api/problems", headers=cookie).status_code == 200
         elsewhere = opened.get("http://127.0.0.1//evil.example/?token=open-sesame", follow_redirects=False)
         assert elsewhere.headers["location"] == "/evil.example/"
         refused(opened.get("/api/problems", headers={"Origin": "http://evil.example"}), 403, "other sites")
@@ -470,6 +479,7 @@ def test_a_fault_is_told_in_one_sentence_and_logged(caplog):
         response = opened.post("/api/generators/broken/sample", json={})
         refused(response, 500, "went wrong here")
         assert "secret" not in response.text
+        assert response.headers["x-content-type-options"] == "nosniff"
         assert opened.get("/api/health").json()["queue"] == 0
     assert any("secret detail" in str(entry.exc_info[1]) for entry in caplog.records if entry.exc_info)
 
@@ -529,6 +539,25 @@ def test_models_are_read_from_run_folders_and_their_names_do_not_clash(tmp_path)
     catalogue = Catalogue.of(runs)
     assert list(catalogue.generators)[:2] == ["mine", "mine-2"]
     assert catalogue.loaded == 0
+
+
+def test_models_are_not_hidden_by_what_is_built_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(save_generator(tmp_path / "sokoban-markov"))
+    catalogue = Catalogue.of([Path()], bundled=False)
+    assert catalogue.generators["sokoban-markov"].family == "vae"
+    assert catalogue.generators["sokoban-markov-2"].family == "markov"
+    assert catalogue.generators["sokoban-markov-2"].name == "sokoban-markov-2"
+
+
+def test_models_that_need_torch_are_left_out_without_it(tmp_path, monkeypatch, caplog):
+    folder = save_generator(tmp_path / "tiny")
+    assert Catalogue.of([folder], bundled=False).generators["tiny"].engine == "torch"
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match="needs torch"):
+        Catalogue.of([folder])
+    monkeypatch.setattr(models, "BUNDLED_GENERATORS", tmp_path)
+    assert "tiny" not in Catalogue.of().generators
+    assert "tiny is not served: The model in" in caplog.text
 
 
 def test_a_folder_without_a_model_is_refused_at_the_start(tmp_path):
