@@ -126,7 +126,7 @@ class DesignBody(Body):
     seed: Seed = 0
     targets: Targets = {}
     locked: Mask | None = Field(default=None, description="true where the tile must stay")
-    every: int = Field(default=1, strict=True, ge=1, le=1000, description="tell of every so many steps")
+    every: int = Field(default=1, strict=True, ge=1, le=1000, description="tell of every so many steps, at most")
 
 
 class PictureBody(LevelBody):

@@ -21,6 +21,9 @@ from service.sources import Ask, Learned
 from service.wording import Wording, prompt_targets
 from service.work import Desk, Work
 
+#: No metric of any level is that far from 0, and with much more one can no longer calculate.
+_FARTHEST = 1e9
+
 #: The ends of what is asked of each metric.
 Asked = dict[str, tuple[float, float]]
 
@@ -193,5 +196,11 @@ def read_targets(problem: Problem, given: Mapping[str, Any]) -> Asked:
         low, high = target if isinstance(target, tuple | list) else (target, target)
         if low > high:
             raise Refusal(422, f"The target of {name} is from {low:g} to {high:g}; give the lesser first.", "targets")
+        if max(abs(low), abs(high)) > _FARTHEST:
+            raise Refusal(
+                422,
+                f"The target of {name} must lie within {-_FARTHEST:g} and {_FARTHEST:g}; got {low:g} to {high:g}.",
+                f"targets.{name}",
+            )
         asked[name] = (low, high)
     return asked

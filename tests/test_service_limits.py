@@ -28,7 +28,7 @@ from service.limits import Limits
 from service.models import Catalogue
 from service.pages import FOLDER
 from service.requests import LevelBody, PlayBody, RepairBody, SampleBody
-from tests.serving import HARD, WINNABLE, Blocked, client, record, save_generator, server, wait_for
+from tests.serving import HARD, WINNABLE, Blocked, client, events, record, save_generator, server, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,7 @@ LARGE = [[0] * 21 for _ in range(21)]
         (SAMPLE, {"seed": 2**31}, 422, "less than", "seed"),
         (SAMPLE, {"targets": {"crates": 2}}, 422, "no metric 'crates'", "targets.crates"),
         (SAMPLE, {"targets": {"crate": [3, 1]}}, 422, "give the lesser first", "targets"),
+        (SAMPLE, {"targets": {"crate": [-1.7e308, 1.7e308]}}, 422, "must lie within", "targets.crate"),
         (SAMPLE, {"targets": {"crate": "2 or so"}}, 422, "a number", "targets"),
         (SAMPLE, {"fixed": [[None] * 5]}, 422, "must have the shape [5, 5]", "fixed"),
         (SAMPLE, {"fixed": [[None] * 5] * 4 + [[None]]}, 422, "must have the shape [5, 5]", "fixed"),
@@ -450,6 +451,17 @@ def test_who_hangs_up_on_a_designer_stops_it(monkeypatch):
         assert len(steps) == count
 
 
+def test_slow_designers_tell_of_what_they_did_in_a_moment(monkeypatch):
+    from service import designing
+
+    monkeypatch.setattr(designing, "_TURN", 0.0)
+    with client(Catalogue.of()) as opened:
+        response = opened.post("/api/designers/zelda-hill-climber/run", json={"every": 1000, "seed": 1})
+    steps = [data["step"] for name, data in events(response) if name == "step"]
+    assert len(steps) > 2
+    assert steps == list(range(len(steps)))
+
+
 def test_who_hangs_up_before_the_model_is_called_is_not_sampled_for():
     sources, catalogue = blocked_service(None)
     with server(catalogue, Limits(workers=2)) as opened:
@@ -525,7 +537,9 @@ def test_one_request_that_cannot_be_done_does_not_spoil_the_others(tmp_path):
         source.go.set()
         for thread in threads:
             thread.join()
+        counted = opened.get("/metrics").text
     assert sorted(source.calls[1]) == [12, 13, 14]
+    assert 'tilewright_levels_total{generator="picky"} 3.0' in counted
     refused(answers[13], 422, "Thirteen cannot be sampled")
     for seed in (12, 14):
         assert answers[seed].json()["levels"][0]["level"][0][0] == seed % 5
