@@ -56,7 +56,7 @@ class TiledFormat(LevelFormat):
     def __init__(self, follow: bool = True) -> None:
         self.follow = follow
 
-    def read(self, path: Path, problem: Problem) -> Collection:
+    def read(self, path: Path, problem: Problem, most: int | None = None) -> Collection:
         """Returns the levels in a map, from the lowest layer to the uppermost."""
         source = read_json(path)
         if source.get("type", "map") != "map" or not isinstance(source.get("layers"), list):
@@ -66,7 +66,7 @@ class TiledFormat(LevelFormat):
                 f"{path} is an infinite map; switch off Infinite in Tiled under Map > Map Properties and save it again."
             )
         tilesets = self._tilesets(source, path)
-        collection = Collection(self.name)
+        collection = Collection(self.name, most)
         for layer in self._layers(source["layers"]):
             name = str(layer.get("name", ""))
             # A name that this format gave for want of a title, or Tiled for want of a name, says nothing.
