@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.baselines import best_edit
 from envs.problem import Metric, Problem, inside
 from envs.vector_env import DesignVectorEnv
 
@@ -250,8 +251,6 @@ class ClimberBuilder(Builder):
         self._random = np.random.default_rng(seed)
 
     def _choose(self) -> NDArray[np.int64] | None:
-        from agents.baselines import best_edit  # noqa: PLC0415 (brings in torch)
-
         edit = best_edit(self.problem, self.level, self.frozen, self._random)
         return None if edit is None else edit[None]
 

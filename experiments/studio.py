@@ -12,6 +12,7 @@ import webbrowser
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from envs import UserError
 from experiments.run import main
@@ -87,12 +88,13 @@ def studio(options: StudioOptions) -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     catalogue = Catalogue.of(options.models, options.engine)
-    app = make_app(catalogue, Limits(**vars(options.limits)), options.token, options.hosts, warm=True)
+    hosts = (*options.hosts, options.host)
+    app = make_app(catalogue, Limits(**vars(options.limits)), options.token, hosts, warm=True)
     listening = _listen(options.host, options.port)
     port = listening.getsockname()[1]
     shown = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{shown}:{port}/"
-    query = f"?token={options.token}" if options.token else ""
+    query = f"?token={quote(options.token, safe='')}" if options.token else ""
     print(f"The studio is at {address}{query} (its API at {address}docs); Ctrl-C ends it.", flush=True)
     if not options.token and options.host not in ("127.0.0.1", "localhost", "::1"):
         print("Everybody who can reach this machine may use it; --token WORD asks for a word.", flush=True)

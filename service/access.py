@@ -5,17 +5,14 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.refusals import Refusal
-
-#: The cookie that a browser keeps the token in.
-COOKIE = "tilewright-token"
 
 #: What needs the token. The rest is the page, which has no secrets, and whether the service is alive.
 _CLOSED = re.compile(r"/api(/.*)?|/metrics|/docs|/openapi\.json", re.DOTALL)
@@ -33,7 +30,7 @@ _HEADERS = {
 
 
 class Gate:
-    """Lets through who may ask, and marks every answer for browsers.
+    """Lets through who may ask.
 
     A page of another site can make a browser send requests here. It is told from this service's own page by the
     header Origin; and where no token is set, by Host, which names that site when its name was made to point here (DNS
@@ -54,28 +51,20 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-
-        async def marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
         headers = Headers(scope=scope)
-        refusal = self._foreign(headers) or self._unknown(scope["path"], headers)
+        refusal = self._foreign(headers) or self._unknown(scope, headers)
         if refusal is not None:
-            await refusal.response()(scope, receive, marked)
+            await refusal.response()(scope, receive, send)
         elif scope["method"] == "GET" and self._brings_token(scope):
-            await self._welcome(scope)(scope, receive, marked)
+            await self._welcome(scope)(scope, receive, send)
         else:
-            await self.app(scope, receive, marked)
+            await self.app(scope, receive, send)
 
     def _foreign(self, headers: Headers) -> Refusal | None:
         """Returns the refusal of what a page of another site asks for."""
         host = headers.get("host", "")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _host_of(origin) != host.lower():
             return Refusal(403, "Pages of other sites may not use this service; open its own page.")
         if not self.token and not self._known(host):
             return Refusal(
@@ -97,13 +86,13 @@ class Gate:
             return False
         return True
 
-    def _unknown(self, path: str, headers: Headers) -> Refusal | None:
+    def _unknown(self, scope: Scope, headers: Headers) -> Refusal | None:
         """Returns the refusal of who does not know the token."""
-        if not self.token or path == _OPEN or not _CLOSED.fullmatch(path):
+        if not self.token or scope["path"] == _OPEN or not _CLOSED.fullmatch(scope["path"]):
             return None
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
-            given = _cookie(headers)
+            given = cookie_parser(headers.get("cookie", "")).get(_cookie(scope), "")
         if self._is_token(given):
             return None
         return Refusal(
@@ -130,14 +119,42 @@ class Gate:
         # A path of two slashes would be another machine's address.
         path = "/" + scope["path"].lstrip("/\\")
         response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
-        response.set_cookie(COOKIE, self.token.decode(), httponly=True, samesite="strict")
+        response.set_cookie(_cookie(scope), self.token.decode(), httponly=True, samesite="strict")
         return response
 
 
-def _cookie(headers: Headers) -> str:
-    """Returns the token that a browser kept, or nothing."""
+class Marks:
+    """Marks every answer for browsers.
+
+    Args:
+        app: what answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, marked)
+
+
+def _host_of(origin: str) -> str | None:
+    """Returns the host and port of an Origin, or None where it is none."""
     try:
-        kept = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return kept[COOKIE].value if COOKIE in kept else ""
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
+def _cookie(scope: Scope) -> str:
+    """Returns what the cookie is called that a browser keeps the token in: cookies are of a host, whatever its port."""
+    _, port = scope.get("server") or ("", 0)
+    return f"tilewright-token-{port}"

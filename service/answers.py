@@ -218,7 +218,6 @@ class HealthAnswer(BaseModel):
     loaded: int = Field(description="how many of these are in memory")
     queue: int = Field(description="how many requests are being computed or wait")
     limits: LimitsAnswer
-    prompts: list[str] = Field(description="the problems whose levels can be asked for in words")
 
 
 class StepEvent(BaseModel):

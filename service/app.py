@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from envs import UserError
 from service import answers, pages
-from service.access import Gate
+from service.access import Gate, Marks
 from service.documentation import POLICY as DOCUMENTATION_POLICY
 from service.documentation import page_of
 from service.limits import BodyLimit, Limits
@@ -92,9 +92,10 @@ def make_app(
         app.add_route(address, partial(pages.answer, file), ["GET"])
 
     # The last that is added sees a request first.
-    app.add_middleware(Faults)
     app.add_middleware(BodyLimit, most=chosen.body)
     app.add_middleware(Gate, token=token, hosts=tuple(hosts))
+    app.add_middleware(Faults)
+    app.add_middleware(Marks)
     app.add_middleware(Meter, metrics=metrics)
     return app
 

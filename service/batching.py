@@ -89,7 +89,6 @@ class Batcher:
         return batch
 
     async def _answer(self, batch: list[_Waiting]) -> None:
-        self._report(len(batch), sum(one.ask.n for one in batch))
         try:
             found = await self._desk.run(Work(), self._source.sample_all, [one.ask for one in batch])
         except Exception as error:
@@ -100,6 +99,7 @@ class Batcher:
             else:
                 _finish(batch[0].levels, error)
             return
+        self._report(len(batch), sum(one.ask.n for one in batch))
         for one, levels in zip(batch, found, strict=True):
             _finish(one.levels, levels)
 

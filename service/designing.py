@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -20,6 +21,9 @@ from service.refusals import HungUpError
 from service.work import Desk, Work
 
 logger = logging.getLogger(__name__)
+
+#: How long a designer may hold a thread from event to event, in seconds.
+_TURN = 1.0
 
 
 class Run:
@@ -77,11 +81,16 @@ class Run:
         return event
 
     def advance(self, work: Work) -> StepEvent | None:
-        """Takes some steps, and returns how far the designer is then; None where it could take none."""
+        """Takes some steps, and returns how far the designer is then; None where it could take none.
+
+        Slow designers take fewer at once, so that others who wait have their turn in between.
+        """
         before = self.builder.steps
+        end = time.perf_counter() + _TURN
         for _ in range(self.every):
             work.check()
-            if self.builder.over or self.builder.steps >= self.most:
+            late = self.builder.steps > before and time.perf_counter() > end
+            if late or self.builder.over or self.builder.steps >= self.most:
                 break
             self.builder.advance()
         return self.told() if self.builder.steps > before else None

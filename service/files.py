@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from envs import Problem, UserError
 from envs.art import plain_tile, sprite
-from envs.level_io import Collection, format_names, read_collection, write_levels
+from envs.level_io import Collection, format_names, write_levels
 from envs.level_io.boxoban import SOKOBAN_TILES
-from envs.level_io.formats import LevelFormat, format_named
+from envs.level_io.formats import LevelFormat, TooManyLevelsError, format_named
+from envs.level_io.tiled import TiledFormat
 from envs.level_io.vglc_tables import table_for
 from envs.pictures import render, save_png
 from service.answers import ConvertAnswer, Format
@@ -42,6 +43,9 @@ _NAME = "level"
 
 #: The formats that hold levels of Sokoban alone.
 _SOKOBAN = ("boxoban", "xsb")
+
+#: A map that a client sends names no files of this machine.
+_TILED = TiledFormat(follow=False)
 
 #: How a format's files are told to browsers; all others are text.
 _MEDIA_TYPES = {".png": "image/png", ".tmj": "application/json"}
@@ -97,13 +101,10 @@ def read_file(problem: Problem, format: str, content: str | bytes, limits: Limit
     with TemporaryDirectory(prefix="tilewright-") as folder:
         path = Path(folder) / f"{_NAME}{kind.extensions[0]}"
         path.write_bytes(raw)
-        collection = _tried(lambda: read_collection(path, problem, format), path, "content")
+        reader = _TILED if kind.name == _TILED.name else kind
+        collection = _tried(lambda: reader.read(path, problem, limits.count), path, "content")
     if collection.unsupported and not collection.levels:
         raise Refusal(422, _told(collection.unsupported[0], path), "content")
-    if len(collection.levels) > limits.count:
-        raise Refusal(
-            413, f"A file may hold at most {limits.count} levels; this one holds {len(collection.levels)}.", "content"
-        )
     for level in collection.levels:
         if level.size > limits.cells:
             raise Refusal(413, f"A level may have at most {limits.cells} tiles; one has {level.size}.", "content")
@@ -235,7 +236,8 @@ def _tried(call: Callable[[], Result], path: Path, field: str) -> Result:
     try:
         return call()
     except UserError as error:
-        raise Refusal(422, _told(error, path), field) from None
+        status = 413 if isinstance(error, TooManyLevelsError) else 422
+        raise Refusal(status, _told(error, path), field) from None
 
 
 def _told(error: UserError, path: Path) -> str:

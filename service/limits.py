@@ -23,7 +23,8 @@ class Limits:
             enough to their targets.
         seconds: the time that a solver may be asked to take for a level.
         patience: the seconds after which a request for samples is answered with what there is.
-        repair_seconds: the time that the repair of a level may take.
+        repair_seconds: the time that the search for the repair of a level may take. Before the first repair of a level
+            of some shape levels of that shape are constructed, which takes seconds where they are large.
         steps: moves of a game that are replayed, and steps of a designer.
         pixels: in a picture that is sent or drawn.
         workers: requests that are computed side by side; 0 takes one for each processor core.

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+#: The methods that are counted by their names; clients may make up others.
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -85,6 +87,6 @@ class Meter:
             await self.app(scope, receive, noted)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if scope.get("route") else "other"
+            method = scope["method"] if scope.get("route") and scope["method"] in _METHODS else "other"
             self.metrics.requests.labels(method, route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(time.perf_counter() - began)

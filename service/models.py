@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -175,7 +176,7 @@ class Catalogue:
             for home in (BUNDLED_GENERATORS, BUNDLED_DESIGNERS):
                 for folder in sorted(home.iterdir()) if home.is_dir() else ():
                     if (folder / _CONFIG).is_file():
-                        catalogue.add(folder, engine)
+                        catalogue._add_bundled(folder, engine)
         for problem in all_problems().values():
             catalogue._add_generator(_constructive(problem))
             catalogue._add_generator(_baseline(problem))
@@ -189,7 +190,7 @@ class Catalogue:
             UserError: there is none that can be served.
         """
         place, config = _found(folder, engine)
-        name = _free_name(folder.name, self.generators.keys() | self.designers.keys())
+        name = self._free_name(folder.resolve().name)
         kind = config.get("kind")
         if kind in ("generator", EXPORTED_GENERATOR):
             self._add_generator(_trained_generator(place, config, name))
@@ -201,11 +202,27 @@ class Catalogue:
                 "saved or exported model."
             )
 
+    def _add_bundled(self, folder: Path, engine: str) -> None:
+        """Describes a model that comes with the project, unless nothing can run it here."""
+        try:
+            self.add(folder, engine)
+        except UserError as error:
+            logger.warning("%s is not served: %s", folder.name, error)
+
     def _add_generator(self, record: GeneratorRecord) -> None:
-        self.generators[record.name] = record
+        name = self._free_name(record.name)
+        self.generators[name] = replace(record, name=name)
 
     def _add_designer(self, record: DesignerRecord) -> None:
-        self.designers[record.name] = record
+        name = self._free_name(record.name)
+        self.designers[name] = replace(record, name=name)
+
+    def _free_name(self, wanted: str) -> str:
+        """Returns a name that is not taken, the wanted one if it can be."""
+        number, name = 2, wanted
+        while name in self.generators or name in self.designers:
+            name, number = f"{wanted}-{number}", number + 1
+        return name
 
     @property
     def size(self) -> int:
@@ -230,17 +247,14 @@ def _found(folder: Path, engine: str) -> tuple[Path, dict[str, Any]]:
         if (place / _CONFIG).is_file():
             if engine == "onnx" and (place / _EXPORTED / _CONFIG).is_file():
                 place = place / _EXPORTED  # noqa: PLW2901
-            return place, read_config(place / _CONFIG)
+            config = read_config(place / _CONFIG)
+            if config.get("kind") in ("generator", "designer") and importlib.util.find_spec("torch") is None:
+                raise UserError(
+                    f"The model in {place} needs torch, which is not installed: python -m pip install "
+                    "'tilewright[train]', or give a folder of the exported model."
+                )
+            return place, config
     raise UserError(f"{folder} holds no model ({_CONFIG}); give the folder of a run, or of a saved or exported model.")
-
-
-def _free_name(wanted: str, taken: Iterable[str]) -> str:
-    """Returns a name that is not taken, the wanted one if it can be."""
-    names = set(taken)
-    number, name = 2, wanted
-    while name in names:
-        name, number = f"{wanted}-{number}", number + 1
-    return name
 
 
 def _read_card(folder: Path) -> str:
@@ -261,11 +275,9 @@ def _trained_generator(folder: Path, config: dict[str, Any], name: str) -> Gener
     def load() -> Source:
         if exported:
             return Learned(load_exported(folder))
-        import torch  # noqa: PLC0415 (slow to import)
+        _prepare_torch()
+        from generators.suite import load_generator  # noqa: PLC0415 (slow to import)
 
-        from generators.suite import load_generator  # noqa: PLC0415
-
-        torch.set_num_threads(1)
         return Learned(load_generator(folder))
 
     return GeneratorRecord(
@@ -280,6 +292,21 @@ def _trained_generator(folder: Path, config: dict[str, Any], name: str) -> Gener
         card=_read_card(folder),
         source=Lazy(load),
     )
+
+
+def _prepare_torch() -> None:
+    """Has torch compute in the thread that calls it alone.
+
+    Raises:
+        UserError: it cannot be imported.
+    """
+    try:
+        import torch  # noqa: PLC0415 (slow to import)
+    except ImportError as error:
+        raise UserError(
+            f"The model needs torch, which cannot be imported ({error}): python -m pip install 'tilewright[train]'."
+        ) from error
+    torch.set_num_threads(1)
 
 
 def _numbers(path: Path) -> int:
@@ -362,11 +389,9 @@ def _trained_designer(folder: Path, config: dict[str, Any], name: str) -> Design
 
 
 def _torch_designer(folder: Path) -> NetworkDesigner:
-    import torch  # noqa: PLC0415 (slow to import)
+    _prepare_torch()
+    from agents.designer import PolicyDesigner  # noqa: PLC0415 (slow to import)
 
-    from agents.designer import PolicyDesigner  # noqa: PLC0415
-
-    torch.set_num_threads(1)
     return PolicyDesigner.from_pretrained(folder)
 
 

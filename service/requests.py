@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
 
 from generators.words.reading import MOST_CHARACTERS
 
+Element = TypeVar("Element")
+
+#: A list of which one bad element is complained of: a complaint about each of a large list takes seconds.
+Row = Annotated[list[Element], Field(fail_fast=True)]
 #: The number of a tile.
 TileId = Annotated[int, Field(strict=True, ge=0, le=255)]
 #: A level, row by row; of three axes storey by storey, the lowest first.
-Grid = list[list[TileId]] | list[list[list[TileId]]]
+Grid = Row[Row[TileId]] | Row[Row[Row[TileId]]]
 #: The tiles that must stay, and null where any may be.
-FixedGrid = list[list[TileId | None]] | list[list[list[TileId | None]]]
+FixedGrid = Row[Row[TileId | None]] | Row[Row[Row[TileId | None]]]
 #: Which tiles are locked.
-Mask = list[list[bool]] | list[list[list[bool]]]
+Mask = Row[Row[bool]] | Row[Row[Row[bool]]]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31, description="fixes all draws")]
 Name = Annotated[str, Field(max_length=100)]
 #: A value, or the least and the greatest.
 Target = FiniteFloat | tuple[FiniteFloat, FiniteFloat]
+#: How many targets one request may have.
+_MOST_TARGETS = 50
+
+
+def _few(given: Any) -> Any:
+    """Refuses too many targets before each is looked at."""
+    if isinstance(given, dict) and len(given) > _MOST_TARGETS:
+        raise ValueError(f"at most {_MOST_TARGETS} targets")
+    return given
+
+
 Targets = Annotated[
     dict[Name, Target],
-    Field(max_length=50, description="by the name of a metric the value that is wanted, or [least, greatest]"),
+    Field(max_length=_MOST_TARGETS, description="by a metric's name the value that is wanted, or [least, greatest]"),
+    BeforeValidator(_few),
 ]
 TileSize = Annotated[int, Field(ge=4, le=64, description="the side of a tile in pixels")]
 
@@ -34,6 +50,16 @@ class Body(BaseModel):
     """The body of a request; what it does not know is refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_one_unknown(cls, given: Any) -> Any:
+        """Leaves one of the keys that are not known, which is then complained of."""
+        if not isinstance(given, dict):
+            return given
+        known = cls.model_fields.keys() | {field.alias for field in cls.model_fields.values()}
+        unknown = [key for key in given if key not in known]
+        return {key: value for key, value in given.items() if key in known or key == unknown[0]}
 
 
 class LevelBody(Body):
@@ -74,7 +100,7 @@ class SolveBody(LevelBody):
 class PlayBody(LevelBody):
     """A level, and the moves that are made in it."""
 
-    actions: list[Name] = Field(default=[], examples=[["left", "up"]], description="the names of all moves so far")
+    actions: Row[Name] = Field(default=[], examples=[["left", "up"]], description="the names of all moves so far")
     since: int = Field(default=0, strict=True, ge=0, description="the first frame that is wanted; 0 is the level")
     last: bool = Field(default=False, description="whether the last frame will do")
 
@@ -100,7 +126,7 @@ class DesignBody(Body):
     seed: Seed = 0
     targets: Targets = {}
     locked: Mask | None = Field(default=None, description="true where the tile must stay")
-    every: int = Field(default=1, strict=True, ge=1, le=1000, description="tell of every so many steps")
+    every: int = Field(default=1, strict=True, ge=1, le=1000, description="tell of every so many steps, at most")
 
 
 class PictureBody(LevelBody):

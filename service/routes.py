@@ -77,7 +77,6 @@ async def health(service: Shared) -> answers.HealthAnswer:
         loaded=service.catalogue.loaded,
         queue=len(service.desk.taken),
         limits=answers.LimitsAnswer(**limits),
-        prompts=list(all_problems()),
     )
 
 

@@ -21,6 +21,9 @@ from service.sources import Ask, Learned
 from service.wording import Wording, prompt_targets
 from service.work import Desk, Work
 
+#: No metric of any level is that far from 0, and with much more one can no longer calculate.
+_FARTHEST = 1e9
+
 #: The ends of what is asked of each metric.
 Asked = dict[str, tuple[float, float]]
 
@@ -106,11 +109,12 @@ class Sampling:
         """Reads the prompt; what it asks of metrics is asked for, but for those that have targets of their own."""
         source = self.record.source.get()
         generator = source.generator if isinstance(source, Learned) else None
-        self.wording = Wording.of(text, self.problem, self.record.shape, generator, self.body.count)
+        self.wording = Wording.of(
+            text, self.problem, self.record.shape, generator, self.body.count, self.asked, self.fixed
+        )
         self.remarks += self.wording.remarks
         asked = prompt_targets(self.wording.prompt, self.problem)
         self.asked = {**asked, **self.asked}
-        # The page sends what it was told that a prompt asks for: the prompt says more of it than its ends.
         self.told = {name: ends for name, ends in self.told.items() if asked.get(name) != ends}
         self.untold = [name for name in self.untold if asked.get(name) != self.asked[name]]
 
@@ -192,5 +196,11 @@ def read_targets(problem: Problem, given: Mapping[str, Any]) -> Asked:
         low, high = target if isinstance(target, tuple | list) else (target, target)
         if low > high:
             raise Refusal(422, f"The target of {name} is from {low:g} to {high:g}; give the lesser first.", "targets")
+        if max(abs(low), abs(high)) > _FARTHEST:
+            raise Refusal(
+                422,
+                f"The target of {name} must lie within {-_FARTHEST:g} and {_FARTHEST:g}; got {low:g} to {high:g}.",
+                f"targets.{name}",
+            )
         asked[name] = (low, high)
     return asked

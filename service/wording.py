@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from envs.counts import CountRule
 from envs.problem import Shape
 from generators.sampling import LevelSource
 from generators.spec import Condition
-from generators.words.asking import condition_of, held_counts
+from generators.words.asking import condition_of, counts_to_hold, not_asked
 from generators.words.features import Interval, count_rules
 from generators.words.lexicon import Lexicon, usual_lexicon
 from generators.words.reading import Prompt, read_prompt
@@ -40,24 +40,56 @@ class Wording:
     remarks: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, text: str, problem: Problem, shape: Shape, generator: LevelSource | None, n: int) -> Wording:
-        """Reads a prompt for n levels of a shape by a generator; None is one that can be asked for nothing.
+    def of(
+        cls,
+        text: str,
+        problem: Problem,
+        shape: Shape,
+        generator: LevelSource | None,
+        n: int,
+        targets: Mapping[str, Interval],
+        fixed: NDArray[np.int16] | None,
+    ) -> Wording:
+        """Reads a prompt for n levels of a shape.
+
+        Args:
+            text: the prompt.
+            problem: whose levels are wanted.
+            shape: of these.
+            generator: what samples them; None is one that can be asked for nothing.
+            n: how many.
+            targets: of metrics, which go before what the prompt asks of these.
+            fixed: int16 (*shape), the tiles that must stay, -1 where any may; None fixes nothing.
 
         Raises:
             UserError: the prompt is empty or too long.
         """
         lexicon = usual_lexicon(problem.name, shape)
-        prompt = read_prompt(text, lexicon)
+        prompt = _beside(read_prompt(text, lexicon), targets, problem)
         told = (*prompt.missing, *prompt.notes)
         if generator is None:
-            return cls(lexicon, prompt, remarks=told)
-        held = held_counts(prompt, lexicon, generator.spec) if generator.keeps_counts() else {}
+            return cls(lexicon, prompt, remarks=(*told, *(not_asked(prompt.told[name]) for name in prompt.asked)))
+        held, crowded = counts_to_hold(prompt, lexicon, generator, fixed)
         condition, notes = condition_of(prompt, lexicon, generator.spec, n, held)
-        return cls(lexicon, prompt, condition, tuple(count_rules(lexicon.features, held)), (*told, *notes))
+        return cls(lexicon, prompt, condition, tuple(count_rules(lexicon.features, held)), (*told, *crowded, *notes))
 
     def scores(self, levels: NDArray[np.uint8], targets: Mapping[str, Interval]) -> NDArray[np.float64]:
         """Returns how well levels meet the prompt and targets of metrics, which go before it, float64 (n,)."""
         return score_levels(self.lexicon, levels, {**self.prompt.asked, **targets})
+
+
+def _beside(prompt: Prompt, targets: Mapping[str, Interval], problem: Problem) -> Prompt:
+    """Returns what a prompt asks for beside targets that say other than it does.
+
+    The page sends what it was told that a prompt asks for: of that the prompt says more than its ends.
+    """
+    said = prompt_targets(prompt, problem)
+    own = {name for name, ends in targets.items() if said.get(name) != ends}
+    return replace(
+        prompt,
+        asked={name: interval for name, interval in prompt.asked.items() if name not in own},
+        targets={name: interval for name, interval in prompt.targets.items() if name not in own},
+    )
 
 
 def prompt_targets(prompt: Prompt, problem: Problem) -> dict[str, Interval]:

@@ -379,14 +379,15 @@ def test_a_link_restores_a_sample(studio, browser, address):
     parts = studio.restored()
     assert parts["ask.crate"] == "2"
     assert "level" not in parts
-    shown = page.evaluate("document.getElementById('canvas').toDataURL()")
     again = Studio(browser, address)
     again.page.goto(page.url)
     again.page.wait_for_selector("body[data-ready]")
     again.page.wait_for_load_state("networkidle")
     again.page.wait_for_timeout(300)
     assert again.restored() == parts
-    assert again.page.evaluate("document.getElementById('canvas').toDataURL()") == shown
+    # The finest sprites come to the first page late.
+    pictures = [one.evaluate("document.getElementById('canvas').toDataURL()") for one in (page, again.page)]
+    assert pictures[0] == pictures[1]
     again.context.close()
 
 
@@ -413,6 +414,32 @@ def test_links_that_make_no_sense_are_refused(studio):
         page.evaluate("(text) => { location.hash = 'problem=sokoban&level=' + encodeURIComponent(text); }", text)
         sync_api.expect(page.locator("#error")).to_contain_text("The level in the link cannot be read.")
         page.click("#error-dismiss")
+    assert (studio.level == ROOM).all()
+
+
+def test_a_large_level_goes_into_a_link_and_out_of_it(studio):
+    long = np.zeros((2, 1200), np.uint8)
+    studio.open(long)
+    assert (studio.level == long).all()
+
+
+def test_what_is_wrong_with_a_link_is_told_after_the_first_samples(studio):
+    page = studio.open("5x5.Z25", playable=0, count=1)
+    sync_api.expect(page.locator("#error")).to_contain_text("The level in the link cannot be read.")
+
+
+def test_an_order_that_yields_no_level_is_told(studio):
+    nothing = {"levels": [], "asked": {}, "tried": 0, "remarks": [], "seconds": 0.1}
+    studio.page.route("**/sample", lambda route: route.fulfill(json=nothing))
+    page = studio.open(place=3)
+    sync_api.expect(page.locator("#error")).to_contain_text("What the link asks for yields no level.")
+
+
+def test_the_way_to_the_canvas_loses_nothing(studio):
+    page = studio.open(ROOM)
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "canvas"
     assert (studio.level == ROOM).all()
 
 
@@ -605,17 +632,34 @@ def test_words_are_read_and_set_the_targets(studio):
     assert "asked 2\N{EN DASH}3" in page.locator("#metrics li", has_text="crate").text_content()
 
 
-def test_words_are_offered_only_where_the_service_reads_them(studio):
+@pytest.mark.parametrize("how", ["untick", "empty"])
+def test_words_that_are_taken_back_are_not_asked_for(studio, how):
+    page = studio.open(ROOM, playable=0, count=1)
+    page.fill("#prompt", "two crates")
+    page.keyboard.press("Enter")
+    studio.says("1 level in")
+    sync_api.expect(page.locator("#prompt-answer")).to_contain_text("Asked for: 2 crates.")
+    if how == "untick":
+        page.locator("#metrics li", has_text="crate").locator("input[type=checkbox]").uncheck()
+    else:
+        page.fill("#prompt", "")
+        page.keyboard.press("Enter")
+    assert page.locator("#prompt-answer").text_content() == ""
+    with page.expect_request("**/sample") as sent:
+        page.click("#order button.strong")
+    assert "prompt" not in sent.value.post_data_json
+    assert sent.value.post_data_json["targets"] == {}
+
+
+def test_words_that_cannot_be_read_are_not_asked_for(studio):
     page = studio.open(ROOM)
-
-    def health(route):
-        answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "prompts": []})
-
-    page.route("**/health", health)
-    page.reload()
-    page.wait_for_selector("body[data-ready]")
-    assert page.locator("#prompt-form").is_hidden()
+    sentence = "The prompt cannot be read."
+    page.route("**/prompt", lambda route: route.fulfill(status=422, json={"error": {"message": sentence}}))
+    page.fill("#prompt", "two crates")
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator("#error-words")).to_have_text(sentence)
+    assert "prompt" not in studio.restored()
+    studio.complaints.clear()  # the browser's own words on what was refused
 
 
 def test_everything_has_a_name_can_be_read_and_fits(studio):

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import dataclasses
 import io
 import json
 import logging
+import sys
 import threading
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 import envs
 from envs import UserError
+from service import models
 from service.app import make_app
 from service.limits import Limits
 from service.models import Catalogue
 from service.pages import FOLDER
-from tests.serving import HARD, WINNABLE, Blocked, client, record, save_generator, server, wait_for
+from service.requests import LevelBody, PlayBody, RepairBody, SampleBody
+from tests.serving import HARD, WINNABLE, Blocked, client, events, record, save_generator, server, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,7 @@ LARGE = [[0] * 21 for _ in range(21)]
         (SAMPLE, {"seed": 2**31}, 422, "less than", "seed"),
         (SAMPLE, {"targets": {"crates": 2}}, 422, "no metric 'crates'", "targets.crates"),
         (SAMPLE, {"targets": {"crate": [3, 1]}}, 422, "give the lesser first", "targets"),
+        (SAMPLE, {"targets": {"crate": [-1.7e308, 1.7e308]}}, 422, "must lie within", "targets.crate"),
         (SAMPLE, {"targets": {"crate": "2 or so"}}, 422, "a number", "targets"),
         (SAMPLE, {"fixed": [[None] * 5]}, 422, "must have the shape [5, 5]", "fixed"),
         (SAMPLE, {"fixed": [[None] * 5] * 4 + [[None]]}, 422, "must have the shape [5, 5]", "fixed"),
@@ -109,7 +116,13 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(service, path, body, sta
         ({"content": base64.b64encode(b"no picture").decode(), "from": "png"}, 422, "no PNG", "content"),
         ({"content": "\ud800", "from": "text"}, 422, "not Unicode", "content"),
         ({"content": "#####", "from": "exe"}, 422, "no format 'exe'", "from"),
-        ({"content": "##\n##\n\n" * 5, "from": "text"}, 413, "at most 4 levels; this one holds 5", "content"),
+        ({"content": "##\n##\n\n" * 5, "from": "text"}, 413, "at most 4 levels; this one holds more", "content"),
+        (
+            {"content": "##\n##\n\n" * 500 + "?", "from": "text"},
+            413,
+            "at most 4 levels; this one holds more",
+            "content",
+        ),
         ({"content": "\n".join(["#" * 30] * 30), "from": "text"}, 413, "at most 400 tiles", "content"),
         ({"content": "#####", "from": "text", "problem": "../etc"}, 404, "no problem of that name", "problem"),
     ],
@@ -119,6 +132,25 @@ def test_files_that_cannot_be_read_are_refused(service, body, status, words, fie
     response = service.post("/api/convert", content=text, headers={"Content-Type": "application/json"})
     refused(response, status, words, field)
     assert "/tmp" not in response.text
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_a_map_cannot_have_other_files_read(service, tmp_path, monkeypatch, form):
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"tilecount": "secret"}')
+    opened = []
+    plain = builtins.open
+    monkeypatch.setattr(builtins, "open", lambda path, *rest, **more: opened.append(path) or plain(path, *rest, **more))
+    content = json.dumps({"layers": [], "tilesets": [{"firstgid": 1, "source": str(secret)}]})
+    fields = {"problem": "sokoban", "from": "tiled", "to": "text"}
+    if form:
+        response = service.post("/api/convert/file", files={"file": ("map", content)}, data=fields)
+    else:
+        response = service.post("/api/convert", json={**fields, "content": content})
+    refused(response, 422, "embed the tileset", "content")
+    assert "secret" not in response.text
+    assert opened
+    assert not any("secret" in str(path) for path in opened)
 
 
 def test_a_designer_is_asked_only_for_what_it_heeds():
@@ -148,6 +180,26 @@ def test_a_large_body_is_refused_whether_or_not_it_tells_its_length(service):
     refused(service.post(MEASURE, content=b"{}", headers={**headers, "Content-Length": "many"}), 413, "20000 bytes")
 
 
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (LevelBody, {"level": [["", ""] * 1000]}),
+        (LevelBody, {"level": [[["", ""] * 1000]]}),
+        (LevelBody, {"level": [""] * 1000}),
+        (LevelBody, {"level": [[0]], **dict.fromkeys(map(str, range(1000)))}),
+        (SampleBody, {"fixed": [["a"] * 1000]}),
+        (SampleBody, {"targets": dict.fromkeys(map(str, range(1000)), "many")}),
+        (SampleBody, {"targets": {"crate": ["few"] * 1000}}),
+        (RepairBody, {"level": [[0]], "fixed": [["a"] * 1000]}),
+        (PlayBody, {"level": [[0]], "actions": [1] * 1000}),
+    ],
+)
+def test_of_a_body_that_is_wrong_all_over_few_mistakes_are_collected(model, body):
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(body)
+    assert caught.value.error_count() <= 4
+
+
 def test_a_body_that_is_no_json_is_refused(service):
     refused(service.post(MEASURE, content=b"{", headers={"Content-Type": "application/json"}), 400, "no JSON")
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
@@ -159,9 +211,8 @@ def test_a_body_that_is_no_json_is_refused(service):
 def test_addresses_that_are_not_there(service):
     refused(service.get("/api/nothing"), 404, "nothing at this address")
     refused(service.get("/nothing.js"), 404, "nothing at this address")
-    response = service.get(MEASURE.replace("measure", "measure"))
-    assert response.status_code in (404, 405)
-    assert service.delete("/api/problems").status_code == 405
+    refused(service.get(MEASURE), 405, "does not know that method")
+    refused(service.delete("/api/problems"), 405, "does not know that method")
 
 
 UPWARDS = ["../app.py", "..%2fapp.py", "%2e%2e/app.py", "....//app.py", "/etc/passwd", "..\\app.py", "%00", "~"]
@@ -209,6 +260,7 @@ def test_the_name_of_an_uploaded_file_does_not_matter(service, tmp_path):
 def test_pages_of_other_sites_are_refused(service):
     refused(service.get("/api/problems", headers={"Origin": "http://evil.example"}), 403, "other sites")
     refused(service.get("/api/problems", headers={"Origin": "null"}), 403, "other sites")
+    refused(service.get("/api/problems", headers={"Origin": "http://["}), 403, "other sites")
     refused(service.post(MEASURE, json={}, headers={"Origin": "http://127.0.0.1:1"}), 403, "other sites")
     assert service.get("/api/problems", headers={"Origin": "http://127.0.0.1"}).status_code == 200
     assert "access-control-allow-origin" not in service.get("/api/problems").headers
@@ -265,6 +317,12 @@ def test_a_browser_that_brings_the_token_once_keeps_it():
         assert "httponly" in kept
         assert "samesite=strict" in kept
         assert opened.get("/api/problems").status_code == 200
+        name, value = next(iter(opened.cookies.items()))
+        assert name.endswith("-80")
+        cookie = {"Cookie": f'foo={{"a":1}}; {name}={value}'}
+        opened.cookies.clear()
+        assert opened.get("/api/problems").status_code == 401
+        assert opened.get("/api/problems", headers=cookie).status_code == 200
         elsewhere = opened.get("http://127.0.0.1//evil.example/?token=open-sesame", follow_redirects=False)
         assert elsewhere.headers["location"] == "/evil.example/"
         refused(opened.get("/api/problems", headers={"Origin": "http://evil.example"}), 403, "other sites")
@@ -399,6 +457,17 @@ def test_who_hangs_up_on_a_designer_stops_it(monkeypatch):
         assert len(steps) == count
 
 
+def test_slow_designers_tell_of_what_they_did_in_a_moment(monkeypatch):
+    from service import designing
+
+    monkeypatch.setattr(designing, "_TURN", 0.0)
+    with client(Catalogue.of()) as opened:
+        response = opened.post("/api/designers/zelda-hill-climber/run", json={"every": 1000, "seed": 1})
+    steps = [data["step"] for name, data in events(response) if name == "step"]
+    assert len(steps) > 2
+    assert steps == list(range(len(steps)))
+
+
 def test_who_hangs_up_before_the_model_is_called_is_not_sampled_for():
     sources, catalogue = blocked_service(None)
     with server(catalogue, Limits(workers=2)) as opened:
@@ -428,6 +497,7 @@ def test_a_fault_is_told_in_one_sentence_and_logged(caplog):
         response = opened.post("/api/generators/broken/sample", json={})
         refused(response, 500, "went wrong here")
         assert "secret" not in response.text
+        assert response.headers["x-content-type-options"] == "nosniff"
         assert opened.get("/api/health").json()["queue"] == 0
     assert any("secret detail" in str(entry.exc_info[1]) for entry in caplog.records if entry.exc_info)
 
@@ -473,7 +543,9 @@ def test_one_request_that_cannot_be_done_does_not_spoil_the_others(tmp_path):
         source.go.set()
         for thread in threads:
             thread.join()
+        counted = opened.get("/metrics").text
     assert sorted(source.calls[1]) == [12, 13, 14]
+    assert 'tilewright_levels_total{generator="picky"} 3.0' in counted
     refused(answers[13], 422, "Thirteen cannot be sampled")
     for seed in (12, 14):
         assert answers[seed].json()["levels"][0]["level"][0][0] == seed % 5
@@ -487,6 +559,25 @@ def test_models_are_read_from_run_folders_and_their_names_do_not_clash(tmp_path)
     catalogue = Catalogue.of(runs)
     assert list(catalogue.generators)[:2] == ["mine", "mine-2"]
     assert catalogue.loaded == 0
+
+
+def test_models_are_not_hidden_by_what_is_built_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(save_generator(tmp_path / "sokoban-markov"))
+    catalogue = Catalogue.of([Path()], bundled=False)
+    assert catalogue.generators["sokoban-markov"].family == "vae"
+    assert catalogue.generators["sokoban-markov-2"].family == "markov"
+    assert catalogue.generators["sokoban-markov-2"].name == "sokoban-markov-2"
+
+
+def test_models_that_need_torch_are_left_out_without_it(tmp_path, monkeypatch, caplog):
+    folder = save_generator(tmp_path / "tiny")
+    assert Catalogue.of([folder], bundled=False).generators["tiny"].engine == "torch"
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match="needs torch"):
+        Catalogue.of([folder])
+    monkeypatch.setattr(models, "BUNDLED_GENERATORS", tmp_path)
+    assert "tiny" not in Catalogue.of().generators
+    assert "tiny is not served: The model in" in caplog.text
 
 
 def test_a_folder_without_a_model_is_refused_at_the_start(tmp_path):

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
+from starlette.testclient import TestClient
 
+from experiments import studio
 from experiments.studio import cli
 from tests.serving import WINNABLE, save_generator
 
@@ -63,14 +66,29 @@ def test_a_fresh_process_serves_and_ends_at_an_interrupt(started, tmp_path):
     assert "Traceback" not in errors
 
 
-def test_it_serves_before_torch_is_loaded(started):
+def test_it_serves_before_torch_is_loaded():
     """The first page does not wait for what is slow to import."""
     code = (
-        "import sys, service.app; service.app.make_app(); "
+        "import sys; from starlette.testclient import TestClient; from service.app import make_app\n"
+        "with TestClient(make_app(), base_url='http://127.0.0.1') as opened:\n"
+        "    print(opened.get('/').status_code, opened.get('/api/generators').status_code)\n"
         "print(*[name for name in ('torch', 'ray', 'pygame', 'optuna', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert done.stdout.split() == ["200", "200"]
+
+
+def test_it_answers_to_the_name_that_it_shows(monkeypatch, capsys):
+    served = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setattr(studio, "_listen", lambda host, port: listening)
+        monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: served.append(self.config.app))
+        cli(["--no-open", "--host", "mybox.lan"])
+        cli(["--no-open", "--token", "a&b=c"])
+    assert TestClient(served[0], base_url="http://mybox.lan").get("/api/problems").status_code == 200
+    shown = re.search(r"http://\S+(?= \(its API)", capsys.readouterr().out.splitlines()[-1])[0]
+    response = TestClient(served[1]).get(shown, follow_redirects=False)
+    assert response.status_code == 303
 
 
 def test_a_token_and_limits_come_from_the_command_line(started):

@@ -13,8 +13,8 @@ from envs import UserError
 from generators.judging.playability import play_levels
 from generators.sampling import LevelSource
 from generators.spec import Condition
-from generators.words.asking import condition_of, held_counts
-from generators.words.features import Interval, count_rules
+from generators.words.asking import condition_of, counts_to_hold
+from generators.words.features import count_rules
 from generators.words.lexicon import Lexicon
 from generators.words.reading import Prompt
 from generators.words.scoring import caption_scores
@@ -40,7 +40,7 @@ class Answers:
 
 
 def prepare(
-    generator: LevelSource, lexicon: Lexicon, prompt: Prompt, count: int
+    generator: LevelSource, lexicon: Lexicon, prompt: Prompt, count: int, fixed_tiles: Any = None
 ) -> tuple[LevelSource, Condition, tuple[str, ...]]:
     """Returns what to sample from, and by what condition, so that levels meet a prompt.
 
@@ -51,16 +51,19 @@ def prepare(
         lexicon: that the prompt was read by.
         prompt: what is asked for.
         count: how many levels will be sampled.
+        fixed_tiles: see `LevelSource.sample`; numbers that they exclude are not held.
 
     Returns:
         The generator, or a copy that holds numbers of tiles; the condition; and sentences about what it can neither be
         asked for nor hold.
+
+    Raises:
+        UserError: the fixed tiles are of another shape, or no such tiles.
     """
-    held: dict[str, Interval] = {}
-    if generator.keeps_counts():
-        held = held_counts(prompt, lexicon, generator.spec)
+    held, crowded = counts_to_hold(prompt, lexicon, generator, generator.fixed_tiles(fixed_tiles, count))
     condition, notes = condition_of(prompt, lexicon, generator.spec, count, held)
-    return (generator.keeping(count_rules(lexicon.features, held)) if held else generator), condition, notes
+    keeping = generator.keeping(count_rules(lexicon.features, held)) if held else generator
+    return keeping, condition, (*crowded, *notes)
 
 
 def answer_prompt(
@@ -104,7 +107,7 @@ def answer_prompt(
             f"At least 1 level is sampled, of at least 1 candidate each; got {count} levels of {candidates} candidates."
         )
     total = count * candidates
-    prepared, condition, notes = prepare(generator, lexicon, prompt, total)
+    prepared, condition, notes = prepare(generator, lexicon, prompt, total, fixed_tiles)
     levels = prepared.sample(total, seed, condition, fixed_tiles, **sampling)
     # Copies would all be ranked alike.
     _, first = np.unique(levels.reshape(total, -1), axis=0, return_index=True)

@@ -32,13 +32,16 @@ export class Controls {
     });
     byId("forget-targets").addEventListener("click", () => {
       this.project.targets.clear();
-      this.project.prompt = byId("prompt").value = "";
-      byId("prompt-answer").replaceChildren();
+      this.project.forgetPrompt();
+      byId("prompt").value = "";
       workshop.tell("targets");
     });
     byId("regenerate").addEventListener("click", () => this.regenerate());
     byId("repair").addEventListener("click", () => this.repair());
     workshop.on("project generator", () => this.#show());
+    workshop.on("targets", () => {
+      if (!this.project.prompt) byId("prompt-answer").replaceChildren();
+    });
     workshop.on("project generator selection level", () => this.#showOrders());
   }
 
@@ -60,7 +63,6 @@ export class Controls {
     byId("count").value = project.count;
     byId("playable").checked = project.playable;
     byId("playable").disabled = !project.problem.playable;
-    byId("prompt-form").hidden = !workshop.prompts.includes(project.problem.name);
     byId("prompt").value = project.prompt;
     byId("prompt-answer").replaceChildren();
   }
@@ -150,12 +152,16 @@ export class Controls {
   async #readPrompt() {
     const { project, workshop } = this;
     const text = byId("prompt").value.trim();
-    project.prompt = text;
+    for (const metric of project.prompted) project.targets.delete(metric);
+    project.forgetPrompt();
+    workshop.tell("targets");
     if (!text) return;
     let read = false;
     await workshop.work("Reading…", async (signal) => {
       const answer = await post("prompt", { problem: project.problem.name, text }, signal);
       project.targets = new Map(Object.entries(answer.targets));
+      project.prompt = text;
+      project.prompted = new Set(project.targets.keys());
       workshop.tell("targets");
       const { understood, remarks } = answer;
       const paragraphs = [...(understood.length ? [`Asked for: ${understood.join(", ")}.`] : []), ...remarks];

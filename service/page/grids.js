@@ -157,7 +157,7 @@ export function pack(shape, values) {
 
 /** Returns the {shape, tiles} that `pack` wrote, or null where the text is no such thing; values are below `limit`. */
 export function unpack(text, limit) {
-  const parts = /^(\d{1,3}(?:x\d{1,3}){1,2})\.((?:[A-Za-z]\d{0,7})+)$/.exec(text);
+  const parts = /^(\d{1,5}(?:x\d{1,5}){1,2})\.((?:[A-Za-z]\d{0,7})+)$/.exec(text);
   if (!parts) return null;
   const shape = parts[1].split("x").map(Number);
   if (cells(shape) > MOST_CELLS) return null;

@@ -15,8 +15,14 @@ export class Link {
   constructor(workshop) {
     this.workshop = workshop;
     byId("copy-link").addEventListener("click", () => this.#copy());
-    addEventListener("hashchange", () => {
-      if (location.hash.slice(1) !== this.#known) this.restore();
+    addEventListener("hashchange", async () => {
+      const trouble = location.hash.slice(1) !== this.#known && (await this.restore());
+      if (trouble) workshop.complain(trouble);
+    });
+    // The way to the canvas is no link to a level.
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      byId("canvas").focus();
     });
     workshop.on("project generator level targets", () => {
       clearTimeout(this.#timer);
@@ -59,13 +65,13 @@ export class Link {
     }
   }
 
-  /** Restores what the address says; returns whether it says anything. */
+  /** Restores what the address says; returns null, or why it cannot, which is "" where the address says nothing. */
   async restore() {
     const { workshop } = this;
     const parts = new URLSearchParams(location.hash.slice(1));
     this.#known = location.hash.slice(1);
     const problem = workshop.problems.get(parts.get("problem"));
-    if (!problem) return false;
+    if (!problem) return "";
     workshop.switchTo(problem.name);
     const { project } = workshop;
     this.#options(parts, project);
@@ -73,23 +79,22 @@ export class Link {
     const locksFor = (level) => (locked?.tiles.length === level.tiles.length ? locked.tiles : null);
     if (parts.has("level")) {
       const level = unpack(parts.get("level"), problem.tiles.length);
-      if (level?.shape.length !== problem.shape.length) {
-        workshop.complain("The level in the link cannot be read.");
-        return false;
-      }
+      if (level?.shape.length !== problem.shape.length) return "The level in the link cannot be read.";
       project.start(level, { locks: locksFor(level) });
     } else if (parts.has("place")) {
+      let chosen = null;
       await workshop.work("Sampling the level of the link…", async (signal) => {
         const { samples } = await sample(workshop, wish(project), null, signal);
-        const chosen = samples[Number(parts.get("place"))] ?? samples[0];
+        chosen = samples[Number(parts.get("place"))] ?? samples[0];
         project.addSamples(samples);
-        project.start(chosen.level, { ...chosen, locks: locksFor(chosen.level) });
       });
+      if (!chosen) return "What the link asks for yields no level.";
+      project.start(chosen.level, { ...chosen, locks: locksFor(chosen.level) });
     } else {
-      return false;
+      return "";
     }
     workshop.tell("project");
-    return true;
+    return null;
   }
 
   #options(parts, project) {
@@ -107,5 +112,6 @@ export class Link {
       if (!name.startsWith("ask.") || !Number.isFinite(low) || !Number.isFinite(high)) continue;
       project.targets.set(name.slice(4), low === high ? low : [low, high]);
     }
+    project.prompted = new Set(project.prompt ? project.targets.keys() : []);
   }
 }

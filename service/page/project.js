@@ -29,6 +29,8 @@ export class Project {
     this.count = cells(problem.shape) > 500 ? 4 : 12;
     this.playable = problem.playable;
     this.prompt = "";
+    /** The metrics whose targets are the prompt's. */
+    this.prompted = new Set();
     /** By a metric's name what is asked for: a number or [low, high]. */
     this.targets = new Map();
   }
@@ -117,6 +119,12 @@ export class Project {
     this.#past.push(this.#snapshot(after.words));
     this.#restore(after);
     return after.words;
+  }
+
+  /** Asks for no prompt any more; its targets stay. */
+  forgetPrompt() {
+    this.prompt = "";
+    this.prompted.clear();
   }
 
   /** Keeps samples; the oldest go where there are too many. */

@@ -122,9 +122,12 @@ async function start() {
     if (!project.samples.length && !project.canUndo) await controls.generate({ another: false });
   }
 
-  if (!(await link.restore())) {
+  const trouble = await link.restore();
+  if (trouble !== null) {
     if (!workshop.project) workshop.switchTo(workshop.generators[0]?.problem ?? names[0]);
     await begin();
+    // Sampling takes away what was complained of before.
+    if (trouble) workshop.complain(trouble);
   }
   document.body.dataset.ready = "true";
 }

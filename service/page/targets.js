@@ -31,9 +31,13 @@ export class Metrics {
 
   #slider(metric, condition) {
     const ask = (value) => {
-      const { targets } = this.workshop.project;
-      if (value === null) targets.delete(metric.name);
-      else targets.set(metric.name, value);
+      const { project } = this.workshop;
+      if (value === null) project.targets.delete(metric.name);
+      else project.targets.set(metric.name, value);
+      if (project.prompted.has(metric.name)) {
+        project.forgetPrompt();
+        this.workshop.say("What the words ask for was changed by hand: the targets alone are asked for.");
+      }
       this.workshop.tell("targets");
     };
     const step = metric.whole ? 1 : "any";

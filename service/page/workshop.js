@@ -30,7 +30,6 @@ export class Workshop {
     this.generators = generators;
     this.designers = designers;
     this.limits = health.limits;
-    this.prompts = health.prompts;
   }
 
   /**
