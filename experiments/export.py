@@ -223,6 +223,7 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
         "settings": dataclasses.asdict(generator.settings()),
         "chunk": generator.chunk,
         "keeps_fixed_tiles": generator.keeps_fixed_tiles,
+        "holds_counts": generator.holds_counts,
         "parameters": generator.parameters(),
         **{name: fact for name, fact in generator.facts.items() if name != STORAGE},
     }

@@ -277,6 +277,7 @@ def changed(place, **values):
         {"chunk": 0},
         {"chunk": "many"},
         {"keeps_fixed_tiles": "never"},
+        {"holds_counts": "never"},
         {"graphs": []},
         {"graphs": {"../decode": "0"}},
         {"spec": {"problem": "nonsense"}},

@@ -92,6 +92,10 @@ def _check_declaration(kind: type[Generator]) -> None:
         for entry in fields(options):
             require(entry.name in words, f"{kind.name}'s {options.__qualname__} does not explain {entry.name}.")
         options()
+    require(
+        not kind.holds_counts or getattr(kind.Sampling(), "constrained", None) is True,
+        f"{kind.name} holds numbers of tiles and must have the sampling option constrained, True by default.",
+    )
 
 
 def _valid(generator: Generator, levels: Any, n: int, what: str) -> None:

@@ -40,7 +40,7 @@ class Answers:
 
 
 def prepare(
-    generator: LevelSource, lexicon: Lexicon, prompt: Prompt, count: int
+    generator: LevelSource, lexicon: Lexicon, prompt: Prompt, count: int, **sampling: Any
 ) -> tuple[LevelSource, Condition, tuple[str, ...]]:
     """Returns what to sample from, and by what condition, so that levels meet a prompt.
 
@@ -51,13 +51,14 @@ def prepare(
         lexicon: that the prompt was read by.
         prompt: what is asked for.
         count: how many levels will be sampled.
+        **sampling: how; with `constrained=False` no numbers of tiles are held.
 
     Returns:
         The generator, or a copy that holds numbers of tiles; the condition; and sentences about what it can neither be
         asked for nor hold.
     """
     held: dict[str, Interval] = {}
-    if generator.keeps_counts():
+    if generator.keeps_counts(**sampling):
         held = held_counts(prompt, lexicon, generator.spec)
     condition, notes = condition_of(prompt, lexicon, generator.spec, count, held)
     return (generator.keeping(count_rules(lexicon.features, held)) if held else generator), condition, notes
@@ -104,7 +105,7 @@ def answer_prompt(
             f"At least 1 level is sampled, of at least 1 candidate each; got {count} levels of {candidates} candidates."
         )
     total = count * candidates
-    prepared, condition, notes = prepare(generator, lexicon, prompt, total)
+    prepared, condition, notes = prepare(generator, lexicon, prompt, total, **sampling)
     levels = prepared.sample(total, seed, condition, fixed_tiles, **sampling)
     # Copies would all be ranked alike.
     _, first = np.unique(levels.reshape(total, -1), axis=0, return_index=True)
