@@ -17,7 +17,7 @@ from envs import get_problem
 from envs.problem import Problem
 from envs.vector_env import DesignVectorEnv
 from generators.draws import Draws, level_seeds
-from generators.shares import likely, pick
+from generators.shares import keep_likely, pick
 
 
 @dataclass
@@ -218,7 +218,7 @@ class NetworkDesigner(Designer):
             chosen = scores.argmax(axis=2)
         else:
             flat = scores.reshape(n * choices, -1)
-            chosen = pick(likely(flat), self._draws.uniforms(choices).reshape(-1)).reshape(n, choices)
+            chosen = pick(keep_likely(flat), self._draws.uniforms(choices).reshape(-1)).reshape(n, choices)
         return self.code.decode(chosen)
 
     @property

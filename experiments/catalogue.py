@@ -198,7 +198,7 @@ def wordings() -> str:
         ("between", ("between 2 and 4", "from 2 to 4", "2-4", "2..4", "2 or 3"), "both numbers and those between"),
         ("about", grammar.ABOUT, f"within {100 * grammar.ABOUT_SHARE:g} % of the number, and 1 at least"),
         ("not", grammar.NOT, "all but that, where it is in one part: `not many bats`; and none: `don't add bats`"),
-        ("except", grammar.EXCEPT, "`no enemies except bats`: bats; `enemies except bats`: none"),
+        ("except", grammar.EXCEPT, "`no enemies except bats`: bats and no others; `enemies except bats`: none"),
         ("anything", ("any number of bats",), "nothing"),
     ]
     lines = ["| what is said | wordings | what is asked for |", "| --- | --- | --- |"]

@@ -53,6 +53,9 @@ TOLERANCE = 1e-4
 #: Of so many levels one may differ: where a draw falls within the last digits of a number, either tile is right.
 _ONE_IN = 32
 
+#: By the format's name what writes a graph in it.
+FORMATS = {"onnx": onnx_model}
+
 Engine = TypeVar("Engine")
 
 #: The table that is left, and the share of the cells that are fixed in half of the levels that are compared.
@@ -149,6 +152,7 @@ class Export:
     """What came of an export.
 
     Attributes:
+        format: what the models are written in, one of FORMATS.
         models: the graphs as models, by name.
         rows: a line for each graph, and a last one for a level.
         levels: how many were compared.
@@ -157,6 +161,7 @@ class Export:
         int8_equal: how many levels are equal to torch's with these.
     """
 
+    format: str
     models: Mapping[str, bytes]
     rows: Sequence[Row]
     levels: int
@@ -223,6 +228,7 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
         "settings": dataclasses.asdict(generator.settings()),
         "chunk": generator.chunk,
         "keeps_fixed_tiles": generator.keeps_fixed_tiles,
+        "holds_counts": generator.holds_counts,
         "parameters": generator.parameters(),
         **{name: fact for name, fact in generator.facts.items() if name != STORAGE},
     }
@@ -257,7 +263,11 @@ def designer_subject(designer: PolicyDesigner, levels: int = 32, seed: int = 0, 
 
 
 def export_subject(
-    subject: Subject, int8: bool = False, repeats: int = 5, tell: Callable[[str], None] = lambda _: None
+    subject: Subject,
+    int8: bool = False,
+    repeats: int = 5,
+    tell: Callable[[str], None] = lambda _: None,
+    to: str = "onnx",
 ) -> Export:
     """Exports graphs and compares them with torch's, on the numbers that come up where levels are made.
 
@@ -266,6 +276,7 @@ def export_subject(
         int8: whether models with whole numbers of eight bits are made too, and compared; they may differ.
         repeats: how often times are taken.
         tell: is told what is done.
+        to: the format, one of FORMATS.
 
     Raises:
         UserError: what was exported disagrees with torch, or a library is missing.
@@ -278,7 +289,7 @@ def export_subject(
     models = {}
     for name in calls.made:
         tell(f"exporting {name}")
-        models[name] = onnx_model(subject.network, subject.graphs[name], most_levels(calls, name))
+        models[name] = FORMATS[to](subject.network, subject.graphs[name], most_levels(calls, name))
     tell("comparing with torch")
     theirs = OnnxNetworks(models)
     apart = differences(theirs, calls)
@@ -319,7 +330,7 @@ def export_subject(
     total = Row("a level", sum(map(len, models.values())), max(apart.values()), times)
     if int8:
         total = total.with_int8(sum(map(len, small.values())), max(small_apart.values()), list(counts.values()))
-    return Export(models, [*rows, total], len(expected), equal, small, small_equal)
+    return Export(to, models, [*rows, total], len(expected), equal, small, small_equal)
 
 
 def _equal(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> int:
@@ -400,7 +411,7 @@ def write_export(folder: Path, subject: Subject, exports: Mapping[str, Export], 
         (folder / f"{name}{ENDING}").write_bytes(model)
     graphs = {name: digest_of(model) for name, model in models.items()}
     made_by = {**versions(), **{library: version(library) for library in ("onnx", "onnxruntime")}}
-    made = {"format": "onnx", "int8": int8, **export.facts(), "versions": made_by}
+    made = {"format": export.format, "int8": int8, **export.facts(), "versions": made_by}
     config = {**subject.description, "graphs": graphs, "export": made}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
     table = describe(export)
@@ -435,8 +446,10 @@ def export(options: Options) -> None:
 
     print(f"Exporting {subject.title}: {folder}")
     # What decodes for a designer stays as it is: with rounded numbers a level would depend on those beside it.
-    exports = {name: export_subject(inner, False, options.repeats, tell) for name, inner in subject.inner.items()}
-    exports[""] = export_subject(subject, options.int8, options.repeats, tell)
+    exports = {
+        name: export_subject(inner, False, options.repeats, tell, options.to) for name, inner in subject.inner.items()
+    }
+    exports[""] = export_subject(subject, options.int8, options.repeats, tell, options.to)
     _replace(folder, lambda fresh: write_export(fresh, subject, exports, options.int8))
     for name, found in reversed(exports.items()):
         print(f"\n{f'Within it, {name}:' if name else ''}\n{describe(found)}")

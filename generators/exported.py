@@ -28,7 +28,7 @@ from generators.spec import LevelSpec
 CONFIG_FILE, KIND, ENDING = "config.json", "exported generator", ".onnx"
 
 #: What an exported generator is made from; all else that its configuration says are facts.
-_OWN = ("kind", "family", "title", "spec", "settings", "chunk", "keeps_fixed_tiles", "graphs")
+_OWN = ("kind", "family", "title", "spec", "settings", "chunk", "keeps_fixed_tiles", "holds_counts", "graphs")
 
 #: Sizes that a model is described by are at most this.
 _MOST = 2**20
@@ -59,6 +59,9 @@ class ExportedGenerator(LevelSource):
         self.keeps_fixed_tiles = description["keeps_fixed_tiles"]
         if self.keeps_fixed_tiles not in ("construction", "resampling") or not 1 <= self.chunk <= _MOST:
             raise ValueError("no way to keep fixed tiles, or no number of levels to sample at a time")
+        self.holds_counts = description["holds_counts"]
+        if not isinstance(self.holds_counts, bool):
+            raise ValueError("holds_counts is neither true nor false")
         self.spec = LevelSpec.parse(description["spec"])
         settings: Any = options_of(kind.Settings, description["settings"], f"setting of {self.name}")
         self._sampler: Sampler = kind(self.spec, settings, networks)

@@ -157,6 +157,8 @@ class Generator(LevelSource):
     Sampling: type = NoOptions
     #: Whether fixed tiles are held by construction, or by taking the candidate that comes nearest and writing them in.
     keeps_fixed_tiles: Literal["construction", "resampling"] = "resampling"
+    #: Whether count rules are kept by construction, but where the sampling option `constrained` is False.
+    holds_counts: bool = False
     #: How many levels are sampled at a time.
     chunk: int = 256
     #: Fields of Config, as small as the family can be, for checks that train it in a moment.

@@ -42,11 +42,13 @@ class TorchNetworks:
     """
 
     def __init__(self, network: nn.Module, graphs: Mapping[str, Graph]) -> None:
-        self._network, self._graphs = network, graphs
+        self._graphs = graphs
+        # A search through a network's parameters takes longer than many a step of it.
+        self._first = next(network.parameters())
 
     @property
     def _device(self) -> torch.device:
-        return next(self._network.parameters()).device
+        return self._first.device
 
     def __call__(self, graph: str, *inputs: Any) -> tuple[Any, ...]:
         """Returns what a graph makes of arrays and of what is handed on."""

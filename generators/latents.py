@@ -24,24 +24,34 @@ BATCH = 32
 
 
 class GeneratorDecoder:
-    """A generator's decoder; a `envs.latents.LatentDecoder`.
+    """The decoder of a generator as it is now; a `envs.latents.LatentDecoder`.
 
     Attributes:
         generator: the generator, or what was exported of it.
+
+    Raises:
+        UserError: the generator has no latents.
     """
 
     def __init__(self, generator: LevelSource) -> None:
+        sampler = generator.latent_sampler()
+        if sampler is None:
+            supported = [name for name, kind in all_samplers().items() if issubclass(kind, LatentSampler)]
+            raise UserError(
+                f"{generator.title} ({generator.name}) has no latents that can be decoded; train one of "
+                f"{', '.join(supported)}."
+            )
         self.generator = generator
+        self._sampler = sampler
 
-    def _sampler(self) -> LatentSampler:
-        sampler = self.generator.latent_sampler()
-        assert sampler is not None
-        return sampler
+    def __reduce__(self) -> tuple[type[GeneratorDecoder], tuple[LevelSource]]:
+        # What runs the networks cannot be sent to other processes; it is made anew there.
+        return GeneratorDecoder, (self.generator,)
 
     @property
     def latents(self) -> int:
         """How many numbers a point has."""
-        return self._sampler().latents
+        return self._sampler.latents
 
     @property
     def problem(self) -> str:
@@ -71,7 +81,7 @@ class GeneratorDecoder:
             raise UserError(f"Latents must be finite numbers of shape (levels, {self.latents}); got {given.shape}.")
         if fixed is not None and np.shape(fixed) != (len(given), *self.shape):
             raise UserError(f"fixed must be of shape {(len(given), *self.shape)}; got {np.shape(fixed)}.")
-        sampler, found = self._sampler(), np.empty((len(given), *self.shape), np.uint8)
+        found = np.empty((len(given), *self.shape), np.uint8)
         for first in range(0, len(given), BATCH):
             count = min(BATCH, len(given) - first)
             points = np.zeros((BATCH, self.latents), np.float32)
@@ -80,7 +90,7 @@ class GeneratorDecoder:
             if fixed is not None:
                 held = np.full((BATCH, *self.shape), -1, np.int16)
                 held[:count] = fixed[first : first + count]
-            found[first : first + count] = sampler.level_of(points, held)[:count]
+            found[first : first + count] = self._sampler.level_of(points, held)[:count]
         return found
 
 
@@ -98,14 +108,7 @@ def latent_decoder(source: LevelSource | Path | str) -> GeneratorDecoder:
     Raises:
         UserError: the folder cannot be used, or the generator has no latents.
     """
-    generator = source if isinstance(source, LevelSource) else _loaded(source)
-    if generator.latent_sampler() is None:
-        supported = [name for name, kind in all_samplers().items() if issubclass(kind, LatentSampler)]
-        raise UserError(
-            f"{generator.title} ({generator.name}) has no latents that can be decoded; train one of "
-            f"{', '.join(supported)}."
-        )
-    return GeneratorDecoder(generator)
+    return GeneratorDecoder(source if isinstance(source, LevelSource) else _loaded(source))
 
 
 def _loaded(folder: Path | str) -> LevelSource:

@@ -60,6 +60,7 @@ class NeuralGenerator(Generator):
 
     #: What draws its levels, from its graphs.
     Sampler: ClassVar[type[Sampler]]
+    holds_counts = True
     #: What FitOptions leave to the family.
     defaults: ClassVar[Mapping[str, Any]] = {}
     #: The shares of the training at which its stages end. Each has its own early stopping, learning rate and best

@@ -130,7 +130,7 @@ class Passes:
 
 
 def _sources(shape: Shape, cells: NDArray[np.int64], radius: int, passes: int) -> NDArray[np.int64]:
-    """Returns where in `TileSequence.known` each decision's window comes from, int64 (passes, cells, w).
+    """Returns where in `Passes.known` each decision's window comes from, int64 (passes, cells, w).
 
     Of a cell that was decided before in the same pass the symbol of this pass is known, of others that of the last one.
     Constant cells always are.

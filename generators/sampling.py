@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -95,6 +95,7 @@ class LevelSource(ABC):
         Sampling: a frozen dataclass, the options of its sampling.
         keeps_fixed_tiles: whether fixed tiles are held by construction, or by taking the candidate that comes nearest
             and writing them in.
+        holds_counts: whether count rules are kept by construction, but where the option `constrained` is False.
         chunk: how many levels are sampled at a time.
     """
 
@@ -103,6 +104,7 @@ class LevelSource(ABC):
     title: str
     Sampling: type
     keeps_fixed_tiles: Literal["construction", "resampling"]
+    holds_counts: bool
     chunk: int
 
     @abstractmethod
@@ -116,9 +118,17 @@ class LevelSource(ABC):
         """Returns what makes levels of latents; None where the family has none."""
         return None
 
-    def keeps_counts(self) -> bool:
-        """Tells whether samples keep count rules by construction, unless they are asked not to."""
-        return any(option.name == "constrained" and option.default is True for option in fields(self.Sampling))
+    def keeps_counts(self, **sampling: Any) -> bool:
+        """Tells whether samples keep count rules by construction.
+
+        Args:
+            **sampling: options of the family's `Sampling`, which may ask them not to.
+
+        Raises:
+            UserError: an option cannot be used.
+        """
+        chosen: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        return self.holds_counts and bool(chosen.constrained)
 
     def keeping(self, counts: Sequence[CountRule]) -> Self:
         """Returns what samples with further count rules, which are kept if those of the levels are.

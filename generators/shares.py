@@ -32,7 +32,14 @@ def log_softmax(scores: NDArray[Any], temperature: float = 1.0) -> NDArray[Any]:
 
 
 def likely(scores: NDArray[Any], temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> NDArray[np.float64]:
-    """Returns log-probabilities, with those that are too unlikely set to minus infinity.
+    """Returns log-probabilities, with those that are too unlikely set to minus infinity; see `keep_likely`."""
+    return log_softmax(keep_likely(scores, temperature, top_k, top_p))
+
+
+def keep_likely(
+    scores: NDArray[Any], temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+) -> NDArray[np.float64]:
+    """Returns log-probabilities up to a constant for each row, with those that are too unlikely set to minus infinity.
 
     Args:
         scores: floats (n, symbols), up to a constant for each row; minus infinity for what is not allowed.
@@ -41,7 +48,7 @@ def likely(scores: NDArray[Any], temperature: float = 1.0, top_k: int = 0, top_p
         top_p: keep the likeliest symbols that together have this probability (Holtzman 2020); 1 keeps all.
 
     Returns:
-        float64 (n, symbols).
+        float64 (n, symbols), the greatest of each row 0.
     """
     scaled = np.asarray(scores, np.float64)
     scaled = (scaled - scaled.max(axis=1, keepdims=True)) / temperature
@@ -55,14 +62,15 @@ def likely(scores: NDArray[Any], temperature: float = 1.0, top_k: int = 0, top_p
         stays = np.empty(scaled.shape, np.bool_)
         np.put_along_axis(stays, order, chances.cumsum(axis=1) - chances < top_p, axis=1)
         scaled = np.where(stays, scaled, NEVER)
-    return log_softmax(scaled)
+    return scaled
 
 
 def pick(chances: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
     """Draws one symbol for each row.
 
     Args:
-        chances: float64 (n, symbols), log-probabilities, minus infinity for never.
+        chances: float64 (n, symbols), log-probabilities, minus infinity for never; or these less the greatest of the
+            row, see `keep_likely`.
         uniforms: float64 (n,) in [0, 1).
 
     Returns:

@@ -11,7 +11,7 @@ from envs import UserError
 from envs.counts import count_tiles
 from generators.constraints import count_table
 from generators.sampling import Request
-from generators.shares import likely, pick
+from generators.shares import keep_likely, pick
 from generators.spec import LevelSpec
 
 #: Below this a temperature means the likeliest tile.
@@ -120,4 +120,4 @@ def draw_tiles(
     """
     if temperature < _COLDEST:
         return scores.argmax(axis=1).astype(np.uint8)
-    return pick(likely(scores, temperature, top_p=top_p), uniforms).astype(np.uint8)
+    return pick(keep_likely(scores, temperature, top_p=top_p), uniforms).astype(np.uint8)

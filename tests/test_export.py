@@ -277,6 +277,7 @@ def changed(place, **values):
         {"chunk": 0},
         {"chunk": "many"},
         {"keeps_fixed_tiles": "never"},
+        {"holds_counts": "never"},
         {"graphs": []},
         {"graphs": {"../decode": "0"}},
         {"spec": {"problem": "nonsense"}},
@@ -365,6 +366,7 @@ def test_the_command(source, exported, tmp_path, monkeypatch):
     assert f"load_exported('{place}')" in out
     assert "In eight bits" in out
     assert load_exported(place).facts["export"]["int8"] is True
+    assert load_exported(place).facts["export"]["format"] == "onnx"
     assert (place / "card.md").read_text().startswith("# A card of its own\n")
     assert "maximum difference" in (place / "export.md").read_text()
     rows = json.loads((place / "export.json").read_text())["rows"]

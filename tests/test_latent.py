@@ -407,6 +407,17 @@ def test_generators_without_latents_are_refused(fitted):
         generators.latent_decoder(generators.make_generator("markov", corpus))
 
 
+def test_what_decodes_is_made_once(fitted, monkeypatch):
+    generator = fitted["vqvae"]
+    decoder = generators.latent_decoder(generator)
+    point = np.zeros((1, decoder.latents), np.float32)
+    first = decoder.decode(point)
+    monkeypatch.setattr("generators.families.vqvae.principal_axes", lambda *_: pytest.fail("axes are sought"))
+    generator.sample(2)
+    monkeypatch.setattr(generator, "graphs", lambda: pytest.fail("graphs are made"))
+    np.testing.assert_array_equal(decoder.decode(point), first)
+
+
 def test_principal_axes():
     random = np.random.default_rng(0)
     turned = np.linalg.qr(random.standard_normal((3, 3)))[0]

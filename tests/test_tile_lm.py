@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import envs
 from envs import UserError
-from envs.counts import kept
+from envs.counts import CountRule, kept
 from generators.constraints import CountTable
 from generators.corpus import Corpus, CorpusOptions, Part, corpus_of_levels
 from generators.deciding import Beams, Counting
@@ -71,6 +71,22 @@ def test_things_are_what_rules_count_and_what_is_rare(corpus):
     assert paths_of(binary, "layers") == ((0,), (1,))
     zelda = LevelSpec.of(corpus_of_levels("zelda", envs.construct("zelda", 20, seed=1), repeats=True), ())
     assert paths_of(zelda, "layers") == ((0, 2), (1,), (0, 3), (0, 4), (0, 5), (0, 6), (0, 7), (0, 8))
+
+
+@pytest.mark.parametrize(
+    ("problem", "shape", "tile", "number"), [("zelda", (7, 7), "solid", 9), ("loderunner", (8, 10), "ladder", 6)]
+)
+def test_numbers_of_tiles_of_the_layout_are_held_in_samples(problem, shape, tile, number):
+    generator = made(corpus_of(problem, envs.construct(problem, 20, seed=1, shape=shape)), order="layers")
+    spec = generator.spec
+    paths = paths_of(spec, "layers")
+    # It is decided in the first pass, and stays there.
+    assert len(paths[spec.tiles.index(tile)]) == 1 < max(map(len, paths))
+    held = generator.keeping([CountRule({tile: 1}, number, number)])
+    assert paths_of(held.spec, "layers") == paths
+    levels = held.sample(8, seed=2)
+    assert kept(held.spec.count_rules(), levels, spec.tiles).all()
+    assert (levels == spec.tiles.index(tile)).sum(axis=(1, 2)).tolist() == [number] * 8
 
 
 #: Empty, solid, and two things, of which the latter has a pass to itself.

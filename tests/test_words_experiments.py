@@ -221,7 +221,7 @@ class Drawer:
         self.spec = LevelSpec.of(corpus_of_levels("zelda", levels))
         self.condition = None
 
-    def keeps_counts(self):
+    def keeps_counts(self, **sampling):
         return False
 
     def sample(self, n, seed=0, condition=None, fixed_tiles=None, **sampling):
@@ -257,6 +257,11 @@ def test_numbers_of_tiles_hold_in_all_candidates():
         assert (answers.values[:, lexicon.places[name]] == number).all()
     assert [note for note in answers.notes if "at least 2 regions" in note and "ranked" in note]
     assert len(answers.notes) == 1
+    # Without constraints nothing is held, and that is said.
+    free = answer_prompt(generator, lexicon, wanted, 6, candidates=1, constrained="false")
+    assert (free.values[:, lexicon.places["enemies"]] != 3).any()
+    for words in ("2 bats", "no spiders"):
+        assert [note for note in free.notes if words in note and "ranked" in note], free.notes
 
 
 def test_what_is_won_comes_first_among_equals(drawer):

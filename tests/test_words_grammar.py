@@ -352,6 +352,10 @@ def test_what_a_problem_does_not_have_is_told(sokoban):
         ("an empty room", "empty"),
         ("with a tree and a ball", "tree"),
         ("minus three enemies", "minus"),
+        ("a 7x11 level", "7x11"),
+        ("1e3 bats", "1e3"),
+        ("80% reachable", "80 % reachable"),
+        ("🦇 and a key", "🦇"),
         ("-3 enemies", "minus"),
         ("три врага", "три врага"),
         ("三只蝙蝠", "三只蝙蝠"),
@@ -381,7 +385,6 @@ def test_an_unknown_word_is_named(zelda, text, word):
         ("3 enemies but no bats, spiders and scorpions", ["exclude each other"]),
         ("few bats and many bats", ["exclude each other"]),
         ("three enemies and no enemies", ["exclude each other"]),
-        ("no enemies except bats", ["exclude each other"]),
         ("3.5 enemies", ["can have 3.5 enemies"]),
         ("50% walls", ["'50 %'", "not measured"]),
         ("a bat, at least 20 steps", ["'at least 20 steps'", "not measured"]),
@@ -392,6 +395,10 @@ def test_an_unknown_word_is_named(zelda, text, word):
         ("three bats or two spiders", ["'or'", "'and'"]),
         ("more bats than spiders", ["'than'", "compared"]),
         ("as many bats as spiders", ["'as'", "compared"]),
+        ("bats equal to the spiders", ["'equal to'", "compared"]),
+        ("at most 3 bats and spiders", ["'at most 3'", "bats alone"]),
+        ("without bats or with spiders", ["'or'", "'and'"]),
+        ("fewer than 0 bats", ["'fewer than 0'", "none is asked for"]),
     ],
 )
 def test_what_was_not_understood_or_cannot_be_is_told(zelda, text, words):
@@ -404,6 +411,31 @@ def test_what_is_not_wanted_stays_so_behind_unknown_words(zelda, text):
     prompt = read_prompt(text, zelda)
     assert prompt.asked["bat"] == (-INF, 0)
     assert prompt.unread == ("lava",)
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("no enemies except bats", {"scorpion": (-INF, 0), "spider": (-INF, 0), "bat": (1, INF)}),
+        ("no enemies besides bats and two spiders", {"scorpion": (-INF, 0), "bat": (1, INF), "spider": (2, 2)}),
+        ("no spiders except bats", {"spider": (-INF, 0), "bat": (1, INF)}),
+        ("not without bats", {"bat": (1, INF)}),
+        ("anything but spiders", {"spider": (-INF, 0)}),
+        ("get rid of the bats", {"bat": (-INF, 0)}),
+        ("at least\nthree bats\nno spiders,\na key", {"bat": (3, INF), "spider": (-INF, 0), "key": (1, 1)}),
+        ("a path equal to 20 steps", {"path-length": (20, 20)}),
+        ("2to4 bats", {"bat": (2, 4)}),
+    ],
+)
+def test_exceptions_and_lines(zelda, text, asked):
+    prompt = read_prompt(text, zelda)
+    assert dict(prompt.asked) == asked
+    assert not prompt.unread
+    assert not prompt.notes
+
+
+def test_one_of_a_measure_is_told_as_one(zelda):
+    assert read_prompt("a path of at least 1 steps", zelda).told["path-length"] == "a path of at least 1 step"
 
 
 def test_a_problem_may_be_named(zelda):

@@ -92,6 +92,10 @@ def _check_declaration(kind: type[Generator]) -> None:
         for entry in fields(options):
             require(entry.name in words, f"{kind.name}'s {options.__qualname__} does not explain {entry.name}.")
         options()
+    require(
+        not kind.holds_counts or getattr(kind.Sampling(), "constrained", None) is True,
+        f"{kind.name} holds numbers of tiles and must have the sampling option constrained, True by default.",
+    )
 
 
 def _valid(generator: Generator, levels: Any, n: int, what: str) -> None:
@@ -162,14 +166,15 @@ def _check_fixed_tiles(generator: Generator, corpus: Corpus) -> None:
 def _check_counts(generator: Generator) -> None:
     name, tiles = generator.name, generator.spec.tiles
     counted = {tile for rule in generator.spec.count_rules() for tile in rule.coefficients}
-    free = [number for number, tile in enumerate(tiles) if number and tile not in counted]
-    if not generator.keeps_counts() or not free:
+    if not generator.keeps_counts():
         return
     before = generator.sample(4, seed=2)
-    held = generator.keeping([CountRule({tiles[free[0]]: 1}, 3, 3)])
-    rules = held.spec.count_rules()
-    levels = held.sample(12, seed=2)
-    require(bool(kept(rules, levels, tiles).all()), f"{name} does not hold 3 tiles of {tiles[free[0]]!r}.")
+    for tile in tiles[1:]:
+        if tile in counted:
+            continue
+        held = generator.keeping([CountRule({tile: 1}, 3, 3)])
+        levels = held.sample(12, seed=2)
+        require(bool(kept(held.spec.count_rules(), levels, tiles).all()), f"{name} does not hold 3 tiles of {tile!r}.")
     require(
         _equal(before, generator.sample(4, seed=2)), f"{name} samples otherwise once a copy holds numbers of tiles."
     )

@@ -90,20 +90,19 @@ class _Layer(nn.Module):
         hidden = self.above(torch.cat(seen, dim=-1)) + told[:, None, None]
         return hidden, self.dropout(_gate(hidden))
 
-    def cells(self, left: Tensor, hidden: Tensor, told: Tensor) -> Tensor:
+    def cells(self, left: Tensor, said: Tensor) -> Tensor:
         """Computes the horizontal stack.
 
         Args:
             left: (..., reach + w, width), with the `reach` cells before those that are computed.
-            hidden: (..., w, 2 * width), the vertical stack's, before its gate.
-            told: (..., 1, 2 * width), what is asked.
+            said: (..., w, 2 * width), what it is told by `across` of the vertical stack before its gate, and asked.
 
         Returns:
             (..., w, width).
         """
         reach, width = self.reach, left.shape[-2] - self.reach
         seen = [left[..., step : step + width, :] for step in range(reach + 1)]
-        gated = self.dropout(_gate(self.left(torch.cat(seen, dim=-1)) + self.across(hidden) + told))
+        gated = self.dropout(_gate(self.left(torch.cat(seen, dim=-1)) + said))
         return left[..., reach:, :] + self.out(gated)
 
 
@@ -148,7 +147,8 @@ class _Network(nn.Module):
             assert isinstance(layer, _Layer)
             first, second = layer.told(asked).chunk(2, dim=-1)
             hidden, said = layer.rows(functional.pad(rows, (0, 0, 0, 0, reach, 0)), first)
-            cells = layer.cells(functional.pad(cells, (0, 0, reach, 0)), hidden, second[:, None, None])
+            told = layer.across(hidden) + second[:, None, None]
+            cells = layer.cells(functional.pad(cells, (0, 0, reach, 0)), told)
             rows = rows + said
         return self.finish(cells)
 
@@ -171,30 +171,29 @@ class _Network(nn.Module):
             rows: (b, layers, reach, w, width), the rows that the layers still look at.
 
         Returns:
-            What the stack says before its gates, (b, layers, w, 2 * width), and the rows to look at from the next one.
+            What the horizontal stack is told of its cells, (b, layers, w, 2 * width), and the rows to look at from the
+            next one.
         """
         row = (self.above(above) + self.place.index_select(0, y[None]))[:, None]
         hidden, kept = [], []
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, _Layer)
             seen = torch.cat([rows[:, i], row], dim=1)
-            before, said = layer.rows(seen, told[:, i].chunk(2, dim=-1)[0])
-            hidden.append(before[:, 0])
+            first, second = told[:, i].chunk(2, dim=-1)
+            before, said = layer.rows(seen, first)
+            hidden.append(layer.across(before[:, 0]) + second[:, None])
             kept.append(seen[:, 1:])
             row = row + said
         return torch.stack(hidden, dim=1), torch.stack(kept, dim=1)
 
-    def cell(
-        self, y: Tensor, x: Tensor, left: Tensor, told: Tensor, hidden: Tensor, cells: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def cell(self, y: Tensor, x: Tensor, left: Tensor, said: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Computes a cell of the horizontal stack.
 
         Args:
             y: the cell's row.
             x: its column.
             left: int64 (b,), the tile to its left.
-            told: as `begin` returns it.
-            hidden: what the vertical stack says of the row, as `row` returns it.
+            said: what is told of the row's cells, as `row` returns it.
             cells: (b, layers, reach, width), the cells that the layers still look at.
 
         Returns:
@@ -202,7 +201,7 @@ class _Network(nn.Module):
         """
         place = self.place.index_select(0, y[None])[0].index_select(0, x[None])
         cell = (self.left(left) + place)[:, None]
-        above = hidden.index_select(2, x[None])
+        told = said.index_select(2, x[None])
         # A row begins with nothing to its left.
         cells = cells * (x > 0)
         kept = []
@@ -210,7 +209,7 @@ class _Network(nn.Module):
             assert isinstance(layer, _Layer)
             seen = torch.cat([cells[:, i], cell], dim=1)
             kept.append(seen[:, 1:])
-            cell = layer.cells(seen, above[:, i], told[:, i].chunk(2, dim=-1)[1][:, None])
+            cell = layer.cells(seen, told[:, i])
         return self.finish(cell[:, 0]), torch.stack(kept, dim=1)
 
 
@@ -253,9 +252,7 @@ class PixelCnn(NeuralGenerator):
         return {
             "begin": Graph(network.begin, ("asked",), ("told", "rows", "cells"), kept=("told", "rows", "cells")),
             "row": Graph(network.row, ("y", "above", "told", "rows"), ("said", "rows"), kept=("said", "rows")),
-            "cell": Graph(
-                network.cell, ("y", "x", "left", "told", "said", "cells"), ("scores", "cells"), kept=("cells",)
-            ),
+            "cell": Graph(network.cell, ("y", "x", "left", "said", "cells"), ("scores", "cells"), kept=("cells",)),
         }
 
     def score(self, levels: NDArray[np.uint8], condition: Condition | None = None) -> Scores:

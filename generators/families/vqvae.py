@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -383,12 +384,15 @@ class VectorQuantisedAutoencoder(NeuralGenerator):
         """Returns the prior's beginning and a step of it, the decoder, and what leads to codes; see `VqvaeSampler`."""
         model, prior = self.network.autoencoder, self.network.prior
         book = model.codebook
-        vectors, uses = book.vectors.cpu().numpy(), book.uses.cpu().numpy()
-        mean, directions = (
-            torch.from_numpy(part).to(self.device) for part in principal_axes(vectors, uses, self._axes)
-        )
+
+        @cache
+        def axes() -> tuple[Tensor, ...]:
+            # Few samples are made of latents, and this takes longer than some of their draws.
+            vectors, uses = book.vectors.cpu().numpy(), book.uses.cpu().numpy()
+            return tuple(map(torch.from_numpy, principal_axes(vectors, uses, self._axes)))
 
         def place(latents: Tensor) -> Tensor:
+            mean, directions = (part.to(latents.device) for part in axes())
             wanted = mean + latents.unflatten(1, (-1, len(directions))) @ directions
             return book.nearest(wanted)
 

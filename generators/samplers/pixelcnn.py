@@ -15,9 +15,9 @@ class PixelCnnSampler(Sampler):
 
     Fixed tiles are written when their turn comes. Graphs: `begin`, from what is asked to what the layers are told and
     the rows and cells that they have seen; `row`, from the number of a row, the tiles above it, int64 (n, width), what
-    the layers are told and the rows seen, to what the vertical stack says and the rows seen then; `cell`, from a row,
-    a column, the tile to the left, int64 (n,), what the layers are told, what the vertical stack says and the cells
-    seen, to the scores of the cell's tiles, (n, tiles), and the cells seen then.
+    the layers are told and the rows seen, to what the horizontal stack is told and the rows seen then; `cell`, from a
+    row, a column, the tile to the left, int64 (n,), what the horizontal stack is told of the row and the cells seen, to
+    the scores of the cell's tiles, (n, tiles), and the cells seen then.
     """
 
     name = "pixelcnn"
@@ -34,7 +34,7 @@ class PixelCnnSampler(Sampler):
         for y in range(height):
             said, rows = self.networks("row", np.int64(y), tiles[:, y, 1:], told, rows)
             for x in range(width):
-                scores, cells = self.networks("cell", np.int64(y), np.int64(x), tiles[:, y + 1, x], told, said, cells)
+                scores, cells = self.networks("cell", np.int64(y), np.int64(x), tiles[:, y + 1, x], said, cells)
                 tiles[:, y + 1, x + 1] = writer.write(y * width + x, scores)
         return writer.levels.reshape(n, height, width)
 

@@ -15,7 +15,7 @@ from generators.draws import Draws
 from generators.memory import Memory
 from generators.sampler import LatentSampler
 from generators.sampling import Request
-from generators.shares import likely, pick
+from generators.shares import keep_likely, pick
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class VqvaeSampler(LatentSampler):
             if hints is not None:
                 # What fixes tiles is sure, however surprising the codes may be.
                 scores = logits + sampling.temperature * hints[:, place]
-            codes[:, place] = pick(likely(scores, sampling.temperature, top_p=sampling.top_p), uniforms[:, place])
+            chances = keep_likely(scores, sampling.temperature, top_p=sampling.top_p)
+            codes[:, place] = pick(chances, uniforms[:, place])
             if place + 1 < self.settings.codes:
                 logits, *new = self.networks("step", codes[:, place], *memory.inputs())
                 memory.add(new)

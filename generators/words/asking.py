@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ _MOST_HELD = 64
 
 
 def counts_to_hold(
-    prompt: Prompt, lexicon: Lexicon, generator: LevelSource, fixed: NDArray[np.int16] | None = None
+    prompt: Prompt, lexicon: Lexicon, generator: LevelSource, fixed: NDArray[np.int16] | None = None, **sampling: Any
 ) -> tuple[dict[str, Interval], tuple[str, ...]]:
     """Returns which numbers of tiles a generator holds for a prompt, and what fixed tiles leave no room for.
 
@@ -30,11 +31,12 @@ def counts_to_hold(
         lexicon: that it was read by.
         generator: what will sample.
         fixed: int16 (*shape) or (n, *shape), the tiles that must stay, -1 where any may; None fixes nothing.
+        **sampling: how; with `constrained=False` none are held.
 
     Returns:
         By the names of features what is asked of them, and sentences.
     """
-    if not generator.keeps_counts():
+    if not generator.keeps_counts(**sampling):
         return {}, ()
     held = held_counts(prompt, lexicon, generator.spec, fixed)
     free = held if fixed is None else held_counts(prompt, lexicon, generator.spec)

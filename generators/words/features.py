@@ -152,7 +152,8 @@ class Feature:
             amount = f"{low:g} to {high:g}"
         if self.noun.counted:
             return f"{amount} {self.noun.singular if amount.endswith(' 1') or amount == '1' else self.noun.plural}"
-        return f"a {self.noun.singular} of {amount} {self.unit_of(low if low == high else 2)}".rstrip()
+        last = float(amount.rpartition(" ")[2])
+        return f"a {self.noun.singular} of {amount} {self.unit_of(last)}".rstrip()
 
     def unit_of(self, number: float) -> str:
         """Returns the word for so many of a measure's units; "" where it has none."""

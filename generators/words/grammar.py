@@ -101,12 +101,12 @@ LIMITS = {
 
 NONE = _list(
     "no | without | without any | lacking | free of | not any | not a single | not one | not even a | not even one "
-    "| none of | none | neither | avoid | exclude | excluding | remove | forbid | absent | forbidden | not allowed "
-    "| not wanted"
+    "| none of | none | neither | avoid | exclude | excluding | remove | get rid of | forbid | absent | forbidden "
+    "| not allowed | not wanted | anything but | everything but"
 )
 
 #: Turns round what was said of the noun before.
-EXCEPT = _list("except | except for | other than | apart from")
+EXCEPT = _list("except | except for | other than | apart from | besides")
 
 #: Turns round what is said behind it.
 NOT = _list(

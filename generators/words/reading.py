@@ -31,14 +31,17 @@ MOST_CHARACTERS = 1000
 #: Numbers above this are taken for it.
 MOST = 1e9
 
-#: What a prompt consists of: numbers, words, signs.
-_PARTS = re.compile(r"\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)*|>=|<=|=>|=<|[^\w\s]")
+#: What a prompt consists of: numbers within words (7x11, 1e3), numbers, words, signs.
+_PARTS = re.compile(
+    r"\d+(?:\.\d+)?(?:(?!(?:to|or)\d)[^\W\d_]+\d+)+|\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?"
+    r"|[^\W\d_]+(?:'[^\W\d_]+)*|>=|<=|=>|=<|[^\w\s]"
+)
 
 #: A hyphen before a number, and behind none.
 _MINUS = re.compile(r"(?:^|(?<=[^\w\s])|(?<=[^\W\d]\s))\s*-(?=\d)")
 
 #: What compares one thing with another: as many bats as spiders.
-_COMPARERS = ("as", "than")
+_COMPARERS = ("as", "than", "equal to", "equals", "=")
 
 #: What parts phrases, and says nothing by itself.
 _JOINTS = ("and", "or", "link", "filler", "level", "the", "possible")
@@ -111,7 +114,7 @@ class _Amount:
     """How much is asked for, of whatever it may be.
 
     Attributes:
-        kind: number, band, comparative, most, none, article or any.
+        kind: number, band, comparative, most, none, present, article or any.
         value: for numbers the interval, with infinite ends where there are none; for bands and the like their name.
         text: the words.
         graded: whether the word says how long or large something is, and not how many there are.
@@ -210,7 +213,9 @@ def make_prompt(
 
 def words_of_text(text: str) -> list[str]:
     """Returns the words, numbers and signs of a text, in small letters."""
-    plain = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("_", " ").replace("\n", " , ")
+    plain = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("_", " ").replace("\u00d7", "x")
+    # A line may end within a phrase, unless it ends with a sign.
+    plain = re.sub(r"(?<=[^\w\s])[^\S\n]*\n", " , ", plain)
     plain = re.sub(r"(?<=\d)\s*\.{2,}\s*(?=\d)", "-", plain)
     plain = _MINUS.sub(" minus ", re.sub("[\u2010-\u2015\u2212]", "-", plain))
     parts = _PARTS.findall(plain)
@@ -244,10 +249,13 @@ def _tokens(lexicon: Lexicon, text: str, reading: _Reading) -> list[_Token]:
                 break
         else:
             size = 1
-            if words[first][0].isdigit():
+            if words[first][0].isdigit() and any(map(str.isalpha, words[first])):
+                tokens.append(_Token("unknown", words[first], given[first]))
+            elif words[first][0].isdigit():
                 number = float(words[first].replace(",", ""))
                 tokens.append(_Token("number", min(number, MOST), words[first]))
-            elif words[first][0].isalpha():
+            # Pictures are no punctuation.
+            elif words[first][0].isalpha() or unicodedata.category(words[first][0]) == "So":
                 tokens.append(_Token("unknown", words[first], given[first]))
         first += size
     tokens = _with_scales(tokens)
@@ -257,6 +265,9 @@ def _tokens(lexicon: Lexicon, text: str, reading: _Reading) -> list[_Token]:
             # "As many as possible" asks for the most.
             tokens[earlier[-1]] = replace(tokens[earlier[-1]], kind="most")
         if token.text == "as" and earlier and place + 1 < len(tokens) and tokens[place + 1].kind == "noun":
+            tokens[place] = replace(token, kind="unknown")
+        behind = [later.kind for later in tokens[place + 1 :] if later.kind not in ("the", "filler")][:1]
+        if token.text in _COMPARERS and place and tokens[place - 1].kind == "noun" and behind == ["noun"]:
             tokens[place] = replace(token, kind="unknown")
     return tokens
 
@@ -334,6 +345,10 @@ class _Parser:
         self.inherited: _Amount | None = None
         #: The last noun, of which more may be said: "at least two bats, but not more than four".
         self.last: int | None = None
+        #: What was refused but for what is named next: "no enemies except bats".
+        self.refused: int | None = None
+        #: The end that was last said of a noun: "at most 3 bats and spiders".
+        self.limit: _Amount | None = None
 
     def run(self) -> None:
         """Reads all tokens."""
@@ -342,12 +357,18 @@ class _Parser:
             kind = self._kind(place)
             if kind == "except":
                 # "No enemies except bats" asks for bats, "enemies except bats" for none.
+                self.refused = self.last if self._refusing() else None
                 self.inherited = None if self._refusing() else _Amount("none", "none", self._text(place))
                 place += 1
             elif kind in _JOINTS:
                 if kind in ("link", "level"):
                     self.inherited = None
-                elif self._text(place) == "or" and not self._refusing() and self.last is not None:
+                elif (
+                    self._text(place) == "or"
+                    and self.last is not None
+                    # "Without bats or with spiders" refuses bats alone.
+                    and (not self._refusing() or self._text(place + 1) in ("with", "has", "have", "having"))
+                ):
                     self.reading.notes.append("'or' was read as 'and': all that is named is asked for.")
                 place += 1
             else:
@@ -393,7 +414,8 @@ class _Parser:
             if not strangers and not amounts and kind not in ("noun", "alone"):
                 return place
         if strangers:
-            self.reading.strangers.append(" ".join(strangers))
+            numbers = [amount.text for amount in amounts if amount.kind == "number" and kind not in ("noun", "alone")]
+            self.reading.strangers.append(" ".join([*numbers, *strangers]))
             if kind not in ("noun", "alone"):
                 self.last = None
                 # "No lava or bats" asks for no bats all the same.
@@ -456,6 +478,8 @@ class _Parser:
         """Reads what is said after a noun too, and asks for it."""
         feature, _ = self.tokens[place].value
         own = self.lexicon.features[feature]
+        if self.refused is not None:
+            self._except(feature, self.refused)
         after = place + 1
         limit = self._limit(after)
         if limit is not None and amounts and amounts[-1].kind in ("number", "article"):
@@ -477,13 +501,33 @@ class _Parser:
         elif not amounts and self.inherited is not None and own.noun.counted:
             amounts = [self.inherited]
         if not amounts:
+            if self.limit is not None and self._kind(place - 1) == "and" and self._kind(place - 2) == "noun":
+                self.reading.notes.append(
+                    f"{self.limit.text!r} was read of {self._text(place - 2)} alone, and not of {self._text(place)}."
+                )
             self._ask(feature, own.present, self.tokens[place].text)
         for amount in amounts:
             self._ask_amount(feature, amount, self.tokens[place].text)
         self.last = feature
         last = amounts[-1] if amounts else None
+        self.limit = last if last is not None and _is_end(last) else None
         self.inherited = last if last is not None and last.kind in ("none", "band") and not last.graded else None
         return after
+
+    def _except(self, place: int, refused: int) -> None:
+        """Refuses, instead of all that a feature counts, all of it but another one's: no enemies except bats."""
+        features, asked = self.lexicon.features, self.reading.asked
+        own, whole = set(features[place].tiles), set(features[refused].tiles)
+        if not own or not own < whole:
+            return
+        if asked.get(refused) == NONE:
+            del asked[refused]
+            for other, feature in enumerate(features):
+                if len(feature.tiles) == 1 and set(feature.tiles) <= whole - own:
+                    self._ask(other, NONE, feature.name)
+        elif asked.get(place) == NONE:
+            # A further exception.
+            del asked[place]
 
     def _leads_to_noun(self, place: int) -> bool:
         """Tells whether what was just read is said of a noun that follows."""
@@ -497,6 +541,8 @@ class _Parser:
         def done(kind: str, value: Any, end: int, **others: Any) -> tuple[_Amount, int]:
             return _Amount(kind, value, " ".join(token.text for token in self.tokens[start:end]), **others), end
 
+        if kind == "not" and self._kind(place + 1) == "none":
+            return done("present", "present", place + 2)
         if kind in ("none", "not"):
             inner, end = self._inner(self._skip(place + 1, "article", "the", "exactly", "filler", "link"))
             if inner is not None and inner.kind in ("band", "number", "comparative", "most"):
@@ -608,6 +654,8 @@ class _Parser:
                 f"'a {noun.singular} of {amount.text} {unit}'.".replace(" '.", "'.")
             )
             return
+        if amount.kind == "number" and amount.exclusive and amount.value[1] <= 0:
+            notes.append(f"Nothing is {amount.text!r}: none is asked for.")
         interval = _interval(feature, amount)
         if interval is None:
             notes.append(
@@ -652,6 +700,8 @@ def _interval(feature: Feature, amount: _Amount) -> Interval | None:
     """Returns what an amount asks of a feature; None where the corpus knows no such band."""
     if amount.kind == "none":
         return NONE
+    if amount.kind == "present":
+        return feature.present
     if amount.kind == "article":
         return (1.0, 1.0) if feature.noun.counted else feature.present
     if amount.kind in ("band", "comparative"):

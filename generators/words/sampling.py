@@ -40,7 +40,7 @@ class Answers:
 
 
 def prepare(
-    generator: LevelSource, lexicon: Lexicon, prompt: Prompt, count: int, fixed_tiles: Any = None
+    generator: LevelSource, lexicon: Lexicon, prompt: Prompt, count: int, fixed_tiles: Any = None, **sampling: Any
 ) -> tuple[LevelSource, Condition, tuple[str, ...]]:
     """Returns what to sample from, and by what condition, so that levels meet a prompt.
 
@@ -52,6 +52,7 @@ def prepare(
         prompt: what is asked for.
         count: how many levels will be sampled.
         fixed_tiles: see `LevelSource.sample`; numbers that they exclude are not held.
+        **sampling: how; with `constrained=False` no numbers of tiles are held.
 
     Returns:
         The generator, or a copy that holds numbers of tiles; the condition; and sentences about what it can neither be
@@ -60,7 +61,8 @@ def prepare(
     Raises:
         UserError: the fixed tiles are of another shape, or no such tiles.
     """
-    held, crowded = counts_to_hold(prompt, lexicon, generator, generator.fixed_tiles(fixed_tiles, count))
+    fixed = generator.fixed_tiles(fixed_tiles, count)
+    held, crowded = counts_to_hold(prompt, lexicon, generator, fixed, **sampling)
     condition, notes = condition_of(prompt, lexicon, generator.spec, count, held)
     keeping = generator.keeping(count_rules(lexicon.features, held)) if held else generator
     return keeping, condition, (*crowded, *notes)
@@ -107,7 +109,7 @@ def answer_prompt(
             f"At least 1 level is sampled, of at least 1 candidate each; got {count} levels of {candidates} candidates."
         )
     total = count * candidates
-    prepared, condition, notes = prepare(generator, lexicon, prompt, total, fixed_tiles)
+    prepared, condition, notes = prepare(generator, lexicon, prompt, total, fixed_tiles, **sampling)
     levels = prepared.sample(total, seed, condition, fixed_tiles, **sampling)
     # Copies would all be ranked alike.
     _, first = np.unique(levels.reshape(total, -1), axis=0, return_index=True)
