@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 
@@ -167,6 +168,8 @@ def test_an_interrupt_ends_all_searches():
             _thread.interrupt_main()
 
     before = set(threading.enumerate())
+    # Processes in the background of a shell ignore interrupts, and so would this one then.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     start = time.perf_counter()
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -176,6 +179,7 @@ def test_an_interrupt_ends_all_searches():
     finally:
         over.set()
         thread.join()
+        signal.signal(signal.SIGINT, handler)
     assert time.perf_counter() - start < 20
     assert set(threading.enumerate()) <= before
 
