@@ -10,6 +10,8 @@ from service.requests import SOKOBAN, Grid, TileId
 
 #: What a model runs on.
 Engine = Literal["onnx", "torch", "numpy"]
+#: The least and the greatest, together a list of two: what a tuple is in OpenAPI not all of its readers know.
+Range = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class ErrorDetail(BaseModel):
@@ -42,7 +44,7 @@ class Metric(BaseModel):
     words: str = Field(description="what it counts")
     low: float = Field(description="the least that it can be on a level of the default shape")
     high: float = Field(description="the greatest")
-    target: tuple[float, float] = Field(description="what is wanted, within these; equal ends ask for one value")
+    target: Range = Field(description="what is wanted, within these; equal ends ask for one value")
     whole: bool = Field(description="whether it takes whole numbers only")
     play: bool = Field(description="whether it is found by playing the level")
 
@@ -134,7 +136,7 @@ class SampleAnswer(BaseModel):
     """Sampled levels."""
 
     levels: list[Entry]
-    asked: dict[str, tuple[float, float]] = Field(description="the targets, as least and greatest")
+    asked: dict[str, Range] = Field(description="the targets, as least and greatest")
     tried: int = Field(description="how many raw samples were looked at")
     remarks: list[str] = Field(description="what was done besides sampling, and what could not be done")
     seconds: float
@@ -194,7 +196,7 @@ class ConvertAnswer(BaseModel):
 class PromptAnswer(BaseModel):
     """What a prompt asks for."""
 
-    targets: dict[str, tuple[float, float]] = Field(
+    targets: dict[str, Range] = Field(
         description="by the name of a metric what it asks for; ends that it leaves open are those of the metric"
     )
     understood: list[str] = Field(description="each request, of metrics and of numbers of tiles, in other words")

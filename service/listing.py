@@ -58,7 +58,7 @@ def prompt_answer(text: str, problem: Problem) -> answers.PromptAnswer:
     """
     prompt = read_prompt(text, problem.name)
     return answers.PromptAnswer(
-        targets=prompt_targets(prompt, problem),
+        targets={name: list(interval) for name, interval in prompt_targets(prompt, problem).items()},
         understood=list(prompt.told.values()),
         remarks=[*prompt.missing, *prompt.notes],
     )
@@ -72,7 +72,7 @@ def _metric(metric: Metric, problem: Problem) -> answers.Metric:
         words=metric.description,
         low=low,
         high=high,
-        target=(least, most),
+        target=[least, most],
         whole=low.is_integer() and high.is_integer(),
         play=metric.play,
     )

@@ -99,7 +99,7 @@ class Sampling:
             self.remarks.append(f"The time of {self.limits.patience:g} seconds was up before all was looked at.")
         return SampleAnswer(
             levels=chosen,
-            asked=self.asked,
+            asked={name: list(interval) for name, interval in self.asked.items()},
             tried=self.tried,
             remarks=self.remarks,
             seconds=round(time.perf_counter() - began, 4),
