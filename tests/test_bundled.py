@@ -62,3 +62,4 @@ def test_all_are_served_by_either_engine(engine):
     catalogue = Catalogue.of(engine=engine)
     for folders, listed in ((GENERATORS, catalogue.generators), (DESIGNERS, catalogue.designers)):
         assert {listed[folder.name].engine for folder in folders} == {engine}
+        assert next(iter(listed)).startswith("zelda")
