@@ -35,6 +35,9 @@ Thing = TypeVar("Thing")
 BUNDLED_GENERATORS = Path(generators.__path__[0]) / "pretrained"
 BUNDLED_DESIGNERS = Path(agents.__path__[0]) / "pretrained"
 
+#: The problem whose models come first, for the page opens with what comes first.
+_SHOWN_FIRST = "zelda"
+
 _CONFIG, _CARD, _WEIGHTS = "config.json", "card.md", "model.safetensors"
 
 #: The folder within a saved model's that holds the same model exported.
@@ -174,7 +177,8 @@ class Catalogue:
             catalogue.add(folder, engine)
         if bundled:
             for home in (BUNDLED_GENERATORS, BUNDLED_DESIGNERS):
-                for folder in sorted(home.iterdir()) if home.is_dir() else ():
+                folders = home.iterdir() if home.is_dir() else ()
+                for folder in sorted(folders, key=lambda one: (not one.name.startswith(_SHOWN_FIRST), one.name)):
                     if (folder / _CONFIG).is_file():
                         catalogue._add_bundled(folder, engine)
         for problem in all_problems().values():

@@ -25,6 +25,9 @@ Result = TypeVar("Result")
 #: What a request is told to wait before it tries again, in seconds.
 _RETRY_AFTER = 1
 
+#: How many game states are looked at for a shortest solution where any will do: in small levels it is found among them.
+_BRIEFLY = 2_000
+
 
 class Work:
     """What is done for one request; once it is stopped, it ends at the next occasion."""
@@ -64,7 +67,8 @@ class Work:
             level: uint8 (*shape).
             seconds: when to give up.
             states: the most game states to look at; None is no limit.
-            anyhow: whether any solution will do, where the solver could look for a shortest one.
+            anyhow: whether any solution will do, where the solver could look for a shortest one and does not find it
+                soon.
 
         Raises:
             HungUpError: the work was stopped.
@@ -72,7 +76,15 @@ class Work:
         rules = get_rules(problem)
         if rules.problem_with(level) is not None:
             return Solution("unsolvable")
-        options: dict[str, Any] = {"shortest": "any"} if anyhow and _takes_any(rules) else {}
+        budget = UNLIMITED if states is None else states
+        if not (anyhow and _takes_any(rules)):
+            return self._searched(rules, level, seconds, budget)
+        found = self._searched(rules, level, seconds, min(budget, _BRIEFLY))
+        return found if found.status != "unknown" else self._searched(rules, level, seconds, budget, shortest="any")
+
+    def _searched(
+        self, rules: Rules, level: NDArray[np.uint8], seconds: float, states: int, **options: Any
+    ) -> Solution:
         # What is compiled at the first search must not count as time spent on a level.
         rules.solve(level, 1, None, **options)
         self.check()
@@ -81,7 +93,7 @@ class Work:
         clock.daemon = True
         clock.start()
         try:
-            found = rules.solve(level, UNLIMITED if states is None else states, self._search, **options)
+            found = rules.solve(level, states, self._search, **options)
         finally:
             clock.cancel()
             self._search = None

@@ -150,6 +150,12 @@ def test_fixed_tiles_stay_and_playable_levels_are_won(service):
     assert any(f"of {told['tried']} samples" in remark for remark in told["remarks"])
 
 
+def test_small_samples_come_with_a_shortest_solution(service):
+    told = post(service, "/api/generators/sokoban-constructive/sample", count=20, seed=5)
+    lengths = [len(entry["solution"]) for entry in told["levels"]]
+    assert lengths == [entry["metrics"]["sol-length"] for entry in told["levels"]]
+
+
 def test_what_the_generator_cannot_be_told_is_chosen(service):
     free = post(service, "/api/generators/sokoban-constructive/sample", count=3, seed=5)
     told = post(service, "/api/generators/sokoban-constructive/sample", count=3, seed=5, targets={"sol-length": 30})

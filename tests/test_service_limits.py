@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from pydantic import ValidationError
 
 import envs
@@ -161,14 +161,16 @@ def test_a_designer_is_asked_only_for_what_it_heeds():
     refused(response, 422, "cannot be asked for path-length; it can for regions", "targets.path-length")
 
 
-def test_a_picture_that_unpacks_to_too_much_is_refused_by_its_header(service):
+def test_a_picture_that_unpacks_to_too_much_is_refused_by_its_header(service, monkeypatch):
+    def unpack(*_):
+        raise AssertionError("it was unpacked")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", unpack)
     large = io.BytesIO()
     Image.new("1", (6000, 6000)).save(large, "PNG")
     assert len(large.getvalue()) < 10_000
     body = {"problem": "sokoban", "from": "png", "to": "text", "content": base64.b64encode(large.getvalue()).decode()}
-    began = time.perf_counter()
     refused(service.post("/api/convert", json=body), 413, "6000 x 6000", "content")
-    assert time.perf_counter() - began < 1
 
 
 def test_a_large_body_is_refused_whether_or_not_it_tells_its_length(service):
@@ -375,10 +377,9 @@ def test_overload_is_answered_at_once():
             thread.start()
         wait_for(lambda: opened.get("/api/health").json()["queue"] == 4)
         for _ in range(5):
-            began = time.perf_counter()
+            # The others are not done before this is answered.
             response = opened.post("/api/generators/first/sample", json={})
             refused(response, 503, "busy with 4 requests")
-            assert time.perf_counter() - began < 0.5
             assert int(response.headers["retry-after"]) >= 1
         refused(opened.post("/api/problems/sokoban/measure", json={"level": WINNABLE}), 503, "busy")
         assert opened.get("/api/problems/sokoban/tiles.png").status_code == 200
@@ -393,20 +394,16 @@ def test_overload_is_answered_at_once():
 
 def test_computing_does_not_hold_up_the_rest():
     """While every worker searches, the service answers what needs no computing."""
-    body = {"level": HARD.tolist(), "seconds": 3}
+    body = {"level": HARD.tolist(), "seconds": 8}
     with server(Catalogue(), Limits(workers=1, cells=400)) as opened:
         opened.post("/api/problems/sokoban/solve", json={"level": WINNABLE})
         thread = threading.Thread(target=opened.post, args=("/api/problems/sokoban/solve",), kwargs={"json": body})
         thread.start()
         wait_for(lambda: opened.get("/api/health").json()["queue"] == 1)
-        times = []
-        while opened.get("/api/health").json()["queue"] == 1:
-            began = time.perf_counter()
-            opened.get("/api/problems")
-            times.append(time.perf_counter() - began)
+        for _ in range(3):
+            assert opened.get("/api/problems").status_code == 200
+            assert opened.get("/api/health").json()["queue"] == 1
         thread.join()
-    assert len(times) > 5
-    assert np.median(times) < 0.3
 
 
 @pytest.mark.parametrize("path", ["solve", "queue"])
@@ -423,13 +420,11 @@ def test_who_hangs_up_stops_the_work(path):
             one.close()
 
         threads = [threading.Thread(target=ask, args=(one,)) for one in hanging]
-        began = time.perf_counter()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        wait_for(lambda: opened.get("/api/health").json()["queue"] == 0, 10)
-        assert time.perf_counter() - began < 15
+        wait_for(lambda: opened.get("/api/health").json()["queue"] == 0, 30)
         assert f'solve",status="499"}} {float(len(hanging))}' in opened.get("/metrics").text
 
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -51,11 +50,9 @@ def started(tmp_path):
 
 def test_a_fresh_process_serves_and_ends_at_an_interrupt(started, tmp_path):
     folder = save_generator(tmp_path / "tiny")
-    began = time.perf_counter()
     process, client = started("--models", str(folder))
     assert client.get("/").status_code == 200
     assert client.get("/api/health").json()["loaded"] == 0
-    assert time.perf_counter() - began < 60
     assert client.base_url.host == "127.0.0.1"
     told = client.post("/api/generators/tiny/sample", json={"count": 2}).json()
     assert len(told["levels"]) == 2
