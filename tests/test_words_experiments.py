@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import math
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
@@ -20,6 +21,8 @@ from experiments import evaluate_words, prompt, train_generator, train_words
 from experiments.free_wordings import NOUNS, free_captions
 from experiments.run import main
 from generators.corpus import corpus_of_levels
+from generators.sampling import LevelSource
+from generators.spec import LevelSpec
 from generators.suite import make_generator
 from generators.words import Lexicon, draw_captions, load_words, read_prompt
 from generators.words.evaluation import (
@@ -211,22 +214,27 @@ def test_a_prompt_needs_words_where_the_corpus_is_not_known(tmp_path):
     refused(call(prompt, prompt.ask, tmp_path, "bats"), "--words")
 
 
-class Drawer:
+class Drawer(LevelSource):
     """Draws constructed levels again and again, whatever it is asked for, and keeps what it was asked for."""
 
-    def __init__(self, levels):
-        from generators.spec import LevelSpec
+    name, title, chunk = "drawer", "Drawer", 1000
+    keeps_fixed_tiles, holds_counts = "construction", False
 
+    @dataclass(frozen=True)
+    class Sampling:
+        """How to sample."""
+
+    def __init__(self, levels):
         self.levels = levels
         self.spec = LevelSpec.of(corpus_of_levels("zelda", levels))
         self.condition = None
 
-    def keeps_counts(self, **sampling):
-        return False
-
-    def sample(self, n, seed=0, condition=None, fixed_tiles=None, **sampling):
+    def request(self, n, seed, condition=None, fixed_tiles=None):
         self.condition = condition
-        return self.levels[np.random.default_rng(seed).integers(0, len(self.levels), n)]
+        return super().request(n, seed, condition, fixed_tiles)
+
+    def draw(self, request, sampling):
+        return self.levels[request.seeds % np.uint64(len(self.levels))]
 
 
 @pytest.fixture(scope="module")
