@@ -220,7 +220,7 @@ def test_what_disagrees_with_torch_is_refused(corpus, exported, monkeypatch):
     generator = make_generator("masked_lm", corpus, **all_families()["masked_lm"].small)
     generator.restore({name: array + np.float32(1e-3) * (array > 0) for name, array in other.arrays().items()})
     subject = export.generator_subject(generator, levels=4)
-    monkeypatch.setattr(export, "onnx_model", lambda *_: found.models["logits"])
+    monkeypatch.setitem(export.FORMATS, "onnx", lambda *_: found.models["logits"])
     assert_names(
         lambda: export.export_subject(subject, repeats=1), ["disagrees with torch", "graph logits", "0.0001 is allowed"]
     )

@@ -446,6 +446,7 @@ def test_the_way_to_the_canvas_loses_nothing(studio):
 def test_compare_two_generators(studio):
     page = studio.open(ROOM, count=4)
     page.click("#tab-compare")
+    page.select_option("#compare-b", "sokoban-constructive")
     page.click("#compare-form button.strong")
     studio.says("Compared warehouses and")
     assert page.locator("#levels-a button").count() == page.locator("#levels-b button").count() == 4
@@ -668,6 +669,7 @@ def test_everything_has_a_name_can_be_read_and_fits(studio):
     page.click("#order button.strong")
     studio.says("3 levels in")
     page.click("#tab-compare")
+    page.select_option("#compare-b", "sokoban-constructive")
     page.click("#compare-form button.strong")
     studio.says("Compared")
     nothing = {"nameless": [], "pictures": [], "faint": [], "small": [], "twice": []}
