@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from envs import Problem, UserError, all_problems, construct
+from envs import Problem, UserError, all_problems, construct, get_problem
 from generators.words.lexicon import usual_lexicon
 from service.levels import examined, grid, mended, played
 from service.limits import Limits
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 class Warming:
     """A thread that warms a service up, one problem after another: those first that trained models are served for.
 
+    The very first is the one that the page opens with, for kernels are compiled one after another, whoever asks.
+
     Args:
         catalogue: what is served.
         limits: of the service.
@@ -28,8 +30,8 @@ class Warming:
 
     def __init__(self, catalogue: Catalogue, limits: Limits) -> None:
         self._catalogue, self._limits, self._work = catalogue, limits, Work()
-        trained = {record.problem.name for record in catalogue.generators.values() if record.engine != "numpy"}
-        self._problems = sorted(all_problems().values(), key=lambda problem: problem.name not in trained)
+        trained = [record.problem.name for record in catalogue.generators.values() if record.engine != "numpy"]
+        self._problems = tuple(map(get_problem, dict.fromkeys([*trained, *all_problems()])))
         # Nothing is lost where it ends with the process in the middle of a compilation.
         self._thread = threading.Thread(target=self._run, name="warming", daemon=True)
 
@@ -56,19 +58,18 @@ class Warming:
             logger.exception("Warming up failed")
 
     def _use(self, problem: Problem) -> None:
-        """Does with a problem what the page does first."""
+        """Does with a problem what the page does, in the order of what is soonest asked for."""
         for record in self._catalogue.generators.values():
             self._work.check()
             if record.problem is problem and record.engine != "numpy":
-                record.source.get().sample_all([Ask(1, 0)])
+                examined(problem, record.source.get().sample_all([Ask(1, 0)])[0], self._work)
         try:
             level = construct(problem, 1)[0]
         except UserError:
             return
-        self._work.check()
+        examined(problem, level[None], self._work)
         usual_lexicon(problem.name)
         self._work.check()
-        examined(problem, level[None], self._work)
         mended(problem, level, None, 0, self._limits, self._work)
         if problem.rules is not None:
             played(problem, level, PlayBody(level=grid(level), actions=[]), self._limits, self._work)
