@@ -61,7 +61,8 @@ export class Watch {
   #tell() {
     const { designer } = this;
     byId("designer-words").textContent = designer
-      ? `${designer.representation}, at most ${designer.steps} steps` +
+      ? designer.representation +
+        (designer.steps ? `, at most ${designer.steps} steps` : "") +
         (designer.targets.length ? `; can be asked for ${designer.targets.join(", ")}` : "")
       : "";
   }
