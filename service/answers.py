@@ -114,7 +114,7 @@ class DesignerAnswer(BaseModel):
     representation: str
     shape: list[int]
     targets: list[str] = Field(description="the metrics that it can be asked for")
-    steps: int = Field(description="the most steps of an episode")
+    steps: int = Field(description="the most steps of an episode; 0 where that is not known")
     engine: Engine
     card: str
 

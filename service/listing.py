@@ -7,7 +7,8 @@ import numpy as np
 from envs import Problem
 from envs.art import is_tall
 from envs.counts import CountRule
-from envs.problem import Metric
+from envs.problem import Metric, Shape
+from generators.words.lexicon import usual_lexicon
 from generators.words.reading import read_prompt
 from service import answers, files
 from service.limits import Limits
@@ -50,15 +51,15 @@ def problem_answer(problem: Problem, limits: Limits) -> answers.Problem:
     )
 
 
-def prompt_answer(text: str, problem: Problem) -> answers.PromptAnswer:
-    """Tells what a prompt asks for.
+def prompt_answer(text: str, problem: Problem, shape: Shape) -> answers.PromptAnswer:
+    """Tells what a prompt asks of levels of a shape.
 
     Raises:
         UserError: the prompt is empty.
     """
-    prompt = read_prompt(text, problem.name)
+    prompt = read_prompt(text, usual_lexicon(problem.name, shape))
     return answers.PromptAnswer(
-        targets={name: list(interval) for name, interval in prompt_targets(prompt, problem).items()},
+        targets={name: list(interval) for name, interval in prompt_targets(prompt, problem, shape).items()},
         understood=list(prompt.told.values()),
         remarks=[*prompt.missing, *prompt.notes],
     )

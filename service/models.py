@@ -14,8 +14,8 @@ import agents
 import generators
 from agents.builders import Builder, ClimberBuilder, Interval, PolicyBuilder, steered_by
 from agents.episodes import NetworkDesigner
+from agents.exported import GENERATOR_FOLDER, load_exported_designer
 from agents.exported import KIND as EXPORTED_DESIGNER
-from agents.exported import load_exported_designer
 from envs import Problem, UserError, all_problems, get_problem
 from envs.problem import Shape
 from envs.records import read_config
@@ -39,6 +39,9 @@ BUNDLED_DESIGNERS = Path(agents.__path__[0]) / "pretrained"
 _SHOWN_FIRST = "zelda"
 
 _CONFIG, _CARD, _WEIGHTS = "config.json", "card.md", "model.safetensors"
+
+#: What the configurations of models call themselves; those of runs say something else.
+_KINDS = ("generator", EXPORTED_GENERATOR, "designer", EXPORTED_DESIGNER)
 
 #: The folder within a saved model's that holds the same model exported.
 _EXPORTED = "onnx"
@@ -130,7 +133,7 @@ class DesignerRecord:
         representation: how it edits.
         shape: of the levels that it knows; None for any.
         targets: the metrics that it can be asked for.
-        steps: the most steps of an episode.
+        steps: the most steps of an episode; 0 where that is not known before it is loaded.
         engine: what it runs on.
         card: Markdown.
         maker: what makes it ready to work, once loaded.
@@ -195,16 +198,10 @@ class Catalogue:
         """
         place, config = _found(folder, engine)
         name = self._free_name(folder.resolve().name)
-        kind = config.get("kind")
-        if kind in ("generator", EXPORTED_GENERATOR):
+        if config["kind"] in ("generator", EXPORTED_GENERATOR):
             self._add_generator(_trained_generator(place, config, name))
-        elif kind in ("designer", EXPORTED_DESIGNER):
-            self._add_designer(_trained_designer(place, config, name))
         else:
-            raise UserError(
-                f"{place / _CONFIG} describes neither a generator nor a designer; give the folder of a run, or of a "
-                "saved or exported model."
-            )
+            self._add_designer(_trained_designer(place, config, name))
 
     def _add_bundled(self, folder: Path, engine: str) -> None:
         """Describes a model that comes with the project, unless nothing can run it here."""
@@ -247,8 +244,9 @@ def _found(folder: Path, engine: str) -> tuple[Path, dict[str, Any]]:
     """
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}; give the folder of a run, or of a saved or exported model.")
-    for place in (folder / "generator", folder / "designer", folder):
-        if (place / _CONFIG).is_file():
+    # The folder itself first: designers that move through latents hold a generator.
+    for place in (folder, folder / "designer", folder / GENERATOR_FOLDER):
+        if (place / _CONFIG).is_file() and read_config(place / _CONFIG).get("kind") in _KINDS:
             if engine == "onnx" and (place / _EXPORTED / _CONFIG).is_file():
                 place = place / _EXPORTED  # noqa: PLW2901
             config = read_config(place / _CONFIG)
@@ -258,13 +256,16 @@ def _found(folder: Path, engine: str) -> tuple[Path, dict[str, Any]]:
                     "'tilewright[train]', or give a folder of the exported model."
                 )
             return place, config
-    raise UserError(f"{folder} holds no model ({_CONFIG}); give the folder of a run, or of a saved or exported model.")
+    raise UserError(
+        f"{folder} holds no model, neither a generator nor a designer ({_CONFIG}); give the folder of a run, or of a "
+        "saved or exported model."
+    )
 
 
 def _read_card(folder: Path) -> str:
     try:
         return (folder / _CARD).read_text()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""
 
 
@@ -273,7 +274,8 @@ def _trained_generator(folder: Path, config: dict[str, Any], name: str) -> Gener
     exported = config["kind"] == EXPORTED_GENERATOR
     try:
         spec = LevelSpec.parse(config["spec"])
-    except (UserError, KeyError) as error:
+        parameters = int(config.get("parameters", 0)) if exported else _numbers(folder / _WEIGHTS)
+    except (UserError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{folder / _CONFIG} cannot be used: {str(error).rstrip('.')}; train it again.") from error
 
     def load() -> Source:
@@ -292,7 +294,7 @@ def _trained_generator(folder: Path, config: dict[str, Any], name: str) -> Gener
         shape=spec.shape,
         conditions=tuple(Condition(one.name, one.low, one.high) for one in spec.conditions),
         engine="onnx" if exported else "torch",
-        parameters=int(config.get("parameters", 0)) if exported else _numbers(folder / _WEIGHTS),
+        parameters=parameters,
         card=_read_card(folder),
         source=Lazy(load),
     )
@@ -370,21 +372,26 @@ def _trained_designer(folder: Path, config: dict[str, Any], name: str) -> Design
     options = config.get("environment")
     if not isinstance(options, dict) or "problem" not in options or "representation" not in options:
         raise UserError(f"{folder / _CONFIG} is damaged: it does not say what environment the designer knows.")
-    problem = get_problem(options["problem"])
+    try:
+        problem = get_problem(options["problem"])
+        env = None if options["representation"] in ("latent", "sequence") else DesignVectorEnv(**options)
+        targets = steered_by(options, problem.metrics)
+        decoder = folder / GENERATOR_FOLDER / _CONFIG
+        decoded = LevelSpec.parse(read_config(decoder)["spec"]).shape if decoder.is_file() else problem.default_shape
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / _CONFIG} cannot be used: {str(error).rstrip('.')}; train it again.") from error
 
     def load() -> MakeBuilder:
         designer = load_exported_designer(folder) if exported else _torch_designer(folder)
         return lambda targets: PolicyBuilder(designer.twin(), name, targets=targets)
 
-    known = options["representation"] not in ("latent", "sequence")
-    env = DesignVectorEnv(**options) if known else None
     return DesignerRecord(
         name=name,
         title=f"{options['representation']} designer (trained)",
         problem=problem,
         representation=options["representation"],
-        shape=tuple(options.get("shape") or problem.default_shape),
-        targets=steered_by(options, problem.metrics),
+        shape=tuple(options.get("shape") or decoded),
+        targets=targets,
         steps=env.most_steps if env is not None else 0,
         engine="onnx" if exported else "torch",
         card=_read_card(folder),

@@ -89,6 +89,11 @@ class PromptBody(Body):
     text: str = Field(
         min_length=1, max_length=MOST_CHARACTERS, examples=["a room with three enemies, no bats and a long path"]
     )
+    generator: Name | None = Field(
+        default=None,
+        description="which generator is to be asked: what many and long are depends on the size of its levels",
+        examples=[None],
+    )
 
 
 class SolveBody(LevelBody):

@@ -126,7 +126,13 @@ async def draw_tiles(
 async def read_words(body: PromptBody, service: Shared, request: Request) -> answers.PromptAnswer:
     """What a prompt asks for, by a grammar; `remarks` says what the problem does not have and was not understood."""
     problem = the_problem(body.problem)
-    return await service.computed(request, lambda work: prompt_answer(body.text, problem))
+    shape = problem.default_shape
+    if body.generator is not None:
+        record = _named(body.generator, service.catalogue.generators, "generator")
+        if record.problem is not problem:
+            raise Refusal(422, f"{record.name} makes levels of {record.problem.name}, not {problem.name}.", "generator")
+        shape = record.shape
+    return await service.computed(request, lambda work: prompt_answer(body.text, problem, shape))
 
 
 @router.post("/generators/{name}/sample", summary="Sample levels", responses=_COMPUTED)

@@ -14,7 +14,7 @@ from service.answers import Entry, SampleAnswer
 from service.batching import Batcher
 from service.levels import distances, judge, measured, mended, read_fixed
 from service.limits import Limits
-from service.models import GeneratorRecord
+from service.models import Condition, GeneratorRecord
 from service.refusals import Refusal
 from service.requests import SampleBody
 from service.sources import Ask, Learned
@@ -46,7 +46,7 @@ class Sampling:
         self.asked = read_targets(self.problem, body.targets)
         self.fixed = read_fixed(self.problem, body.fixed, record.shape)
         known = {condition.name: condition for condition in record.conditions}
-        self.told = {name: ends for name, ends in self.asked.items() if name in known}
+        self.told = {name: _within(ends, known[name]) for name, ends in self.asked.items() if name in known}
         self.untold = [name for name in self.asked if name not in known]
         self.tried, self.end = 0, 0.0
         self.wording: Wording | None = None
@@ -113,16 +113,16 @@ class Sampling:
             text, self.problem, self.record.shape, generator, self.body.count, self.asked, self.fixed
         )
         self.remarks += self.wording.remarks
-        asked = prompt_targets(self.wording.prompt, self.problem)
+        asked = prompt_targets(self.wording.prompt, self.problem, self.record.shape)
         self.asked = {**asked, **self.asked}
-        self.told = {name: ends for name, ends in self.told.items() if asked.get(name) != ends}
+        self.told = {name: ends for name, ends in self.told.items() if asked.get(name) != self.asked[name]}
         self.untold = [name for name in self.untold if asked.get(name) != self.asked[name]]
 
     def _by_words(self, entries: list[Entry], wording: Wording) -> list[Entry]:
         """Returns samples in the order in which they meet the prompt, the best first."""
         if not entries:
             return entries
-        asked = prompt_targets(wording.prompt, self.problem)
+        asked = prompt_targets(wording.prompt, self.problem, self.record.shape)
         own = {name: ends for name, ends in self.asked.items() if asked.get(name) != ends}
         scores = wording.scores(np.array([entry.level for entry in entries], np.uint8), own)
         return [entries[i] for i in np.argsort(-scores, kind="stable")]
@@ -172,6 +172,12 @@ class Sampling:
             edits = ", ".join(str(entry.edits) for entry in found)
             self.remarks.append(f"{len(found)} levels were repaired, by {edits} tiles.")
         return found
+
+
+def _within(ends: tuple[float, float], known: Condition) -> tuple[float, float]:
+    """Returns the part of an interval that a generator knows; all of it where it knows none."""
+    low, high = max(ends[0], known.low), min(ends[1], known.high)
+    return (low, high) if low <= high else ends
 
 
 def check_count(count: int, limits: Limits) -> None:

@@ -48,14 +48,14 @@ class Warming:
         self._thread.join()
 
     def _run(self) -> None:
-        try:
-            for problem in self._problems:
+        for problem in self._problems:
+            try:
                 self._use(problem)
-        except HungUpError:
-            return
-        except Exception:
-            # Whoever asks for the same will be told.
-            logger.exception("Warming up failed")
+            except HungUpError:
+                return
+            except Exception:
+                # Whoever asks for the same will be told; what has to do with other problems may be whole.
+                logger.exception("Warming up %s failed", problem.name)
 
     def _use(self, problem: Problem) -> None:
         """Does with a problem what the page does, in the order of what is soonest asked for."""

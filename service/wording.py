@@ -65,7 +65,7 @@ class Wording:
             UserError: the prompt is empty or too long.
         """
         lexicon = usual_lexicon(problem.name, shape)
-        prompt = _beside(read_prompt(text, lexicon), targets, problem)
+        prompt = _beside(read_prompt(text, lexicon), targets, problem, shape)
         told = (*prompt.missing, *prompt.notes)
         if generator is None:
             return cls(lexicon, prompt, remarks=(*told, *(not_asked(prompt.told[name]) for name in prompt.asked)))
@@ -78,12 +78,12 @@ class Wording:
         return score_levels(self.lexicon, levels, {**self.prompt.asked, **targets})
 
 
-def _beside(prompt: Prompt, targets: Mapping[str, Interval], problem: Problem) -> Prompt:
+def _beside(prompt: Prompt, targets: Mapping[str, Interval], problem: Problem, shape: Shape) -> Prompt:
     """Returns what a prompt asks for beside targets that say other than it does.
 
     The page sends what it was told that a prompt asks for: of that the prompt says more than its ends.
     """
-    said = prompt_targets(prompt, problem)
+    said = prompt_targets(prompt, problem, shape)
     own = {name for name, ends in targets.items() if said.get(name) != ends}
     return replace(
         prompt,
@@ -92,9 +92,9 @@ def _beside(prompt: Prompt, targets: Mapping[str, Interval], problem: Problem) -
     )
 
 
-def prompt_targets(prompt: Prompt, problem: Problem) -> dict[str, Interval]:
-    """Returns what a prompt asks of metrics; ends that it leaves open are those of the metric."""
-    bounds = {metric.name: metric.bounds(problem.default_shape) for metric in problem.metrics}
+def prompt_targets(prompt: Prompt, problem: Problem, shape: Shape) -> dict[str, Interval]:
+    """Returns what a prompt asks of metrics; ends that it leaves open are those of the metric on levels of a shape."""
+    bounds = {metric.name: metric.bounds(shape) for metric in problem.metrics}
     return {
         name: (
             low if math.isfinite(low) else float(bounds[name][0]),

@@ -231,6 +231,43 @@ def test_paint_erase_fill_undo_redo(studio):
     assert page.locator("#undo").is_disabled()
 
 
+@pytest.mark.parametrize("key", ["z", "y"])
+def test_nothing_is_taken_back_in_the_middle_of_a_stroke(studio, key):
+    page = studio.open(ROOM)
+    page.mouse.move(*studio.middle(4, 0))
+    page.mouse.down()
+    page.keyboard.press(f"Control+{key}")
+    page.mouse.move(*studio.middle(4, 2), steps=4)
+    page.mouse.up()
+    painted = ROOM.copy()
+    painted[4, :3] = SOLID
+    assert (studio.level == painted).all()
+    page.click("#undo")
+    assert (studio.level == ROOM).all()
+    assert page.locator("#undo").is_disabled()
+
+
+def test_a_stroke_does_not_go_on_in_a_level_that_comes_meanwhile(studio):
+    page = studio.open(ROOM)
+    held = []
+    page.route("**/sample", lambda route: held.insert(0, route))
+    page.click("#regenerate")
+    page.mouse.move(*studio.middle(4, 0))
+    page.mouse.down()
+    page.mouse.move(*studio.middle(4, 2), steps=4)
+    held[0].continue_()
+    studio.says("New tiles")
+    page.mouse.move(*studio.middle(0, 2), steps=4)
+    page.mouse.up()
+    assert "place" in studio.restored()
+    page.click("#undo")
+    painted = ROOM.copy()
+    painted[4, :3] = SOLID
+    assert (studio.level == painted).all()
+    page.click("#undo")
+    assert (studio.level == ROOM).all()
+
+
 def test_regenerating_a_lasso_leaves_all_else(studio):
     page = studio.open(ROOM)
     studio.choose("lock")
@@ -475,6 +512,19 @@ def test_watch_a_designer_build_around_what_is_locked(studio):
     assert (built[0] == level[0]).all()
     page.click("#undo")
     assert (studio.level == level).all()
+
+
+def test_building_anew_ends_the_run_before(studio):
+    page = studio.open(ROOM)
+    page.route("**/run", lambda route: None)
+    page.click("#tab-watch")
+    page.click("#watch-form button")
+    with page.expect_event("requestfailed"):
+        page.click("#watch-form button")
+    page.wait_for_timeout(300)
+    # The first run's end is not the second's: its steps are still waited for.
+    assert page.locator("#watch-timeline button").get_attribute("title") == "Pause"
+    page.click("#cancel")
 
 
 def test_the_expressive_range_opens_levels_and_asks_for_them(studio):

@@ -171,7 +171,7 @@ def test_conditions_beyond_what_was_learned_are_remarked_on(service):
     assert "has seen crate from" in told["remarks"][0]
 
 
-def test_a_target_interval_is_drawn_from(service):
+def test_of_a_target_interval_is_drawn_what_the_generator_knows(service):
     asked = []
 
     class Source:
@@ -181,12 +181,14 @@ def test_a_target_interval_is_drawn_from(service):
 
     service.app.state.service.catalogue.generators["asked"] = record("asked", Source(), [("crate", 1, 3)])
     try:
-        post(service, "/api/generators/asked/sample", count=8, targets={"crate": [1, 3]})
+        for interval in ([1, 3], [-10, 3], [1, 1000]):
+            post(service, "/api/generators/asked/sample", count=8, targets={"crate": interval})
     finally:
         del service.app.state.service.catalogue.generators["asked"]
-    values = asked[0].condition["crate"]
-    assert values.shape == (8,)
-    assert 1 <= values.min() < values.max() <= 3
+    for ask in asked:
+        values = ask.condition["crate"]
+        assert values.shape == (8,)
+        assert 1 <= values.min() < values.max() <= 3
 
 
 @pytest.mark.parametrize("problem", list(envs.all_problems()))

@@ -7,7 +7,15 @@ import sys
 
 import pytest
 
+import envs
+from agents.designer import PolicyDesigner
+from agents.networks import DesignerNetwork
+from agents.tasks import Task
+from generators.corpus import corpus_of_levels
+from generators.packing import PackedGenerator
+from generators.suite import get_family, make_generator
 from service.models import Catalogue
+from tests.designers import SMALL
 from tests.playroom import save_designer
 from tests.serving import client, save_generator
 
@@ -52,6 +60,21 @@ def test_an_exported_designer_answers_as_the_one_it_was_made_of(tmp_path):
     (first, listed), (second, listed_too) = (answers(folder, path, body) for folder in (ours, theirs))
     assert (listed["engine"], listed_too["engine"]) == ("torch", "onnx")
     assert {**listed, "engine": "", "card": ""} == {**listed_too, "engine": "", "card": ""}
+    assert first.text == second.text
+
+
+def test_an_exported_designer_in_latents_is_served_and_not_its_generator(tmp_path):
+    corpus = corpus_of_levels("sokoban", envs.construct("sokoban", 40, seed=1))
+    packed = PackedGenerator.of(make_generator("vae", corpus, **get_family("vae").small))
+    options = {"problem": "sokoban", "representation": "latent", "steps": 5}
+    network = DesignerNetwork(Task(options, generator=packed).interface, SMALL)
+    ours = tmp_path / "tiny"
+    PolicyDesigner(network, options, generator=packed).save_pretrained(ours / "designer", "# A designer")
+    theirs = exported(ours, tmp_path, "tiny")
+    path, body = "/api/designers/tiny/run", {"seed": 3}
+    (first, listed), (second, listed_too) = (answers(folder, path, body) for folder in (ours, theirs))
+    assert (listed["engine"], listed_too["engine"]) == ("torch", "onnx")
+    assert listed["shape"] == listed_too["shape"] == [5, 5]
     assert first.text == second.text
 
 

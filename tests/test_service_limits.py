@@ -8,6 +8,8 @@ import dataclasses
 import io
 import json
 import logging
+import re
+import shutil
 import sys
 import threading
 import time
@@ -22,6 +24,7 @@ from pydantic import ValidationError
 
 import envs
 from envs import UserError
+from generators.exported import load_exported
 from service import models
 from service.app import make_app
 from service.limits import Limits
@@ -589,6 +592,23 @@ def test_a_folder_without_a_model_is_refused_at_the_start(tmp_path):
     (tmp_path / "config.json").write_text('{"kind": "designer"}')
     with pytest.raises(UserError, match="is damaged"):
         Catalogue.of([tmp_path])
+    (tmp_path / "config.json").write_text(
+        '{"kind": "designer", "environment": {"problem": "a", "representation": "b"}}'
+    )
+    with pytest.raises(UserError, match=rf"{tmp_path}.*cannot be used: Unknown problem"):
+        Catalogue.of([tmp_path])
+
+
+@pytest.mark.parametrize("parameters", ['"many"', "null", "[1]", "1e999"])
+def test_what_is_damaged_in_an_exported_model_is_refused_at_the_start(tmp_path, parameters):
+    folder = tmp_path / "model"
+    shutil.copytree(models.BUNDLED_GENERATORS / "sokoban-masked-lm" / "onnx", folder)
+    (folder / "card.md").write_bytes(b"\xff")
+    assert Catalogue.of([folder]).generators["model"].card == ""
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(re.sub(r'"parameters": \d+', f'"parameters": {parameters}', config))
+    with pytest.raises(UserError, match="cannot be used"):
+        Catalogue.of([folder])
 
 
 def test_warming_up_uses_what_is_trained_and_can_be_stopped(monkeypatch):
@@ -606,11 +626,19 @@ def test_warming_up_uses_what_is_trained_and_can_be_stopped(monkeypatch):
     source.go.set()
     warm.join()
     assert source.calls == [[0]]
+    # What cannot be loaded does not keep other problems' models cold.
+    monkeypatch.setattr(warming, "all_problems", lambda: {"zelda": envs.get_problem("zelda"), "sokoban": problem})
+    lost = models.Lazy(lambda: load_exported(Path("none")))
+    broken = dataclasses.replace(trained, problem=envs.get_problem("zelda"), source=lost)
+    warm = warming.Warming(Catalogue({"broken": broken, "trained": trained}), Limits())
+    warm.start()
+    warm.join()
+    assert source.calls == [[0], [0]]
     stopped = warming.Warming(catalogue, Limits())
     stopped.stop()
     stopped.start()
     stopped.join()
-    assert source.calls == [[0]]
+    assert source.calls == [[0], [0]]
 
 
 def test_a_model_that_cannot_be_loaded_is_a_fault_of_the_service(tmp_path, caplog):

@@ -46,9 +46,21 @@ def test_a_prompt_is_read(service):
     assert "'dragon'" in told["remarks"][0]
 
 
+def test_a_prompt_means_levels_of_the_generators_size(service):
+    body = {"problem": "smb", "text": "many enemies", "generator": "smb-markov"}
+    told = service.post("/api/prompt", json=body).json()["targets"]
+    whole = service.post("/api/prompt", json={**body, "generator": None}).json()["targets"]
+    # A window is a quarter of a level.
+    assert told["enemies"][0] < whole["enemies"][0]
+    order = {"prompt": body["text"], "count": 1, "solve": False}
+    assert service.post("/api/generators/smb-markov/sample", json=order).json()["asked"] == told
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
+        ({"problem": "zelda", "text": "a bat", "generator": "tiny"}, "tiny makes levels of sokoban, not zelda"),
+        ({"problem": "zelda", "text": "a bat", "generator": "none"}, "There is no generator of that name"),
         ({"problem": "sokoban", "text": "  "}, "The prompt is empty"),
         ({"problem": "sokoban", "text": ""}, "at least 1 character"),
         ({"problem": "sokoban", "text": "crates " * 200}, "at most 1000 characters"),

@@ -158,7 +158,8 @@ export class Controls {
     if (!text) return;
     let read = false;
     await workshop.work("Reading…", async (signal) => {
-      const answer = await post("prompt", { problem: project.problem.name, text }, signal);
+      const { problem, generator } = project;
+      const answer = await post("prompt", { problem: problem.name, text, generator }, signal);
       project.targets = new Map(Object.entries(answer.targets));
       project.prompt = text;
       project.prompted = new Set(project.targets.keys());

@@ -42,6 +42,8 @@ export class Editor {
     canvas.addEventListener("blur", () => this.view.redraw());
     workshop.on("project", () => this.#open());
     workshop.on("level", () => this.#show());
+    // Whoever gave another level meanwhile ended the stroke: it must not go on in that one.
+    workshop.on("project level", () => (this.#stroke = null));
     workshop.on("selection", () => this.view.redraw());
   }
 

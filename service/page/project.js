@@ -9,6 +9,8 @@ const MOST_SAMPLES = 240;
 export class Project {
   #past = [];
   #future = [];
+  /** Whether a change has begun and not ended. */
+  changing = false;
 
   constructor(problem, generators) {
     this.problem = problem;
@@ -55,6 +57,8 @@ export class Project {
 
   /** Begins a change that can be taken back; what is changed are copies from here on. */
   begin(words) {
+    this.finish();
+    this.changing = true;
     this.#past.push(this.#snapshot(words));
     if (this.#past.length > MOST_CHANGES) this.#past.shift();
     this.level = { shape: this.level.shape, tiles: this.level.tiles.slice() };
@@ -63,6 +67,8 @@ export class Project {
 
   /** Ends a change; returns whether there was one. */
   finish() {
+    if (!this.changing) return false;
+    this.changing = false;
     const before = this.#past.at(-1);
     const edited = !same(before.level, this.level);
     if (!edited && before.locks.every((lock, i) => lock === this.locks[i])) {
@@ -95,6 +101,7 @@ export class Project {
     this.#restore({ level, origin, entry, locks: locks ?? new Uint8Array(level.tiles.length) });
     this.#past = [];
     this.#future = [];
+    this.changing = false;
   }
 
   get canUndo() {

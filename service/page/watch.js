@@ -15,7 +15,8 @@ export class Watch {
   #frames = [];
   #gain = 0;
   #end = null;
-  #running = null;
+  /** Counts the runs, so that one that was ended by another does not go on in it. */
+  #run = 0;
 
   constructor(workshop) {
     this.workshop = workshop;
@@ -41,6 +42,7 @@ export class Watch {
     fillSelect(byId("designer"), choices(known));
     byId("watch-form").hidden = byId("watch-stage").hidden = known.length === 0;
     byId("no-designer").hidden = known.length > 0;
+    this.#run++;
     this.#frames = [];
     this.#end = null;
     this.timeline.load(0);
@@ -59,7 +61,8 @@ export class Watch {
   #tell() {
     const { designer } = this;
     byId("designer-words").textContent = designer
-      ? `${designer.representation}, at most ${designer.steps} steps` +
+      ? designer.representation +
+        (designer.steps ? `, at most ${designer.steps} steps` : "") +
         (designer.targets.length ? `; can be asked for ${designer.targets.join(", ")}` : "")
       : "";
   }
@@ -82,16 +85,17 @@ export class Watch {
     this.#frames = [];
     this.#gain = 0;
     this.#end = null;
-    this.#running = project;
+    const run = ++this.#run;
     byId("keep").disabled = true;
     this.timeline.load(0, { growing: true, play: true });
     await workshop.work(`The ${designer.title} is building…`, async (signal) => {
       for await (const { event, data } of postForEvents(named("designers", designer.name, "run"), body, signal)) {
+        if (run !== this.#run) return;
         if (event === "step") this.#add(data);
         else if (event === "end") this.#end = data.entry;
       }
     });
-    if (this.#running !== workshop.project) return;
+    if (run !== this.#run) return;
     this.timeline.growing = false;
     byId("keep").disabled = !this.#frames.length;
     if (!this.timeline.playing) this.timeline.go(this.#frames.length - 1);
@@ -100,7 +104,6 @@ export class Watch {
 
   /** Keeps an event in which the level has changed. */
   #add({ level, changed, cursor, metrics, reward, step }) {
-    if (this.#running !== this.workshop.project) return;
     this.#gain += reward;
     if (this.#frames.length && !changed.length) return;
     this.#frames.push({ level: fromNested(level), cursor, metrics, step, gain: this.#gain });

@@ -53,6 +53,7 @@ export class Workshop {
   /** Goes to the work on a problem, which begins where it was left. */
   switchTo(problem) {
     this.#rest();
+    this.project?.finish();
     if (!this.#projects.has(problem)) {
       this.#projects.set(problem, new Project(this.problems.get(problem), this.generatorsOf(problem)));
     }
@@ -73,6 +74,8 @@ export class Workshop {
   /** Takes the last change back, or makes it again. */
   stepHistory(forward) {
     const { project } = this;
+    // A stroke that is being made comes first.
+    if (project.changing) return;
     if (!(forward ? project.canRedo : project.canUndo)) {
       this.say(forward ? "There is nothing to make again." : "There is nothing to take back.");
       return;
