@@ -215,7 +215,7 @@ def generator_subject(generator: Generator, levels: int = 32, seed: int = 0, car
 
     def make(networks: Networks) -> NDArray[np.uint8]:
         sampler = generator.Sampler(spec, generator.settings(), networks)
-        found = [sampler.draw(request, generator.Sampling()) for request in requests]
+        found = [sampler.draw(request, generator.sampling_options()) for request in requests]
         if isinstance(sampler, LatentSampler):
             found.append(sampler.level_of(requests[0].draws().normals(sampler.latents), None))
         return np.concatenate(found)

@@ -23,7 +23,6 @@ from generators.generator import FitOptions
 from generators.graphs import Graph, misfit, slope_of
 from generators.judging.patterns import mean_divergence
 from generators.neural import NeuralGenerator
-from generators.options import options_of
 from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, adamw, descend
@@ -256,7 +255,7 @@ class AdversarialGenerator(NeuralGenerator):
         size = self.config.latent_size
         if given.ndim != 2 or given.shape[1] != size or not len(given) or not np.isfinite(given).all():
             raise UserError(f"Latents must be finite numbers of shape (n, {size}), n at least 1; got {given.shape}.")
-        options: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        options = self.sampling_options(**sampling)
         request = self.request(len(given), 0, condition, fixed_tiles)
         sampler, parts = self.sampler(), []
         for first in range(0, len(given), self.chunk):

@@ -66,6 +66,7 @@ class ExportedGenerator(LevelSource):
         settings: Any = options_of(kind.Settings, description["settings"], f"setting of {self.name}")
         self._sampler: Sampler = kind(self.spec, settings, networks)
         self.facts = {key: value for key, value in description.items() if key not in _OWN}
+        self.sampling_options()
 
     def keeping(self, counts: Sequence[CountRule]) -> Self:
         """Returns what samples with further count rules; see `LevelSource.keeping`."""

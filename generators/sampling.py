@@ -97,6 +97,7 @@ class LevelSource(ABC):
             and writing them in.
         holds_counts: whether count rules are kept by construction, but where the option `constrained` is False.
         chunk: how many levels are sampled at a time.
+        facts: what else is known of it, plain data; `sampling` are options that hold unless others are given.
     """
 
     spec: LevelSpec
@@ -106,6 +107,7 @@ class LevelSource(ABC):
     keeps_fixed_tiles: Literal["construction", "resampling"]
     holds_counts: bool
     chunk: int
+    facts: dict[str, Any]
 
     @abstractmethod
     def draw(self, request: Request, sampling: Any) -> NDArray[np.uint8]:
@@ -127,8 +129,16 @@ class LevelSource(ABC):
         Raises:
             UserError: an option cannot be used.
         """
-        chosen: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
-        return self.holds_counts and bool(chosen.constrained)
+        return self.holds_counts and bool(self.sampling_options(**sampling).constrained)
+
+    def sampling_options(self, **sampling: Any) -> Any:
+        """Returns the options of the family's `Sampling`: those given, then the model's own, then the family's.
+
+        Raises:
+            UserError: an option cannot be used.
+        """
+        own = self.facts.get("sampling", {})
+        return options_of(self.Sampling, {**own, **sampling}, f"sampling option of {self.name}")
 
     def keeping(self, counts: Sequence[CountRule]) -> Self:
         """Returns what samples with further count rules, which are kept if those of the levels are.
@@ -161,7 +171,7 @@ class LevelSource(ABC):
             condition: by a metric's name the value wanted, or (n,) values; by "label" a class.
             fixed_tiles: whole numbers (*shape) or (n, *shape): the tile that must stay in a cell, -1 where any may.
                 They stay even where they break the count rules of the levels (two players), which are then not kept.
-            **sampling: options of the family's `Sampling`.
+            **sampling: options of the family's `Sampling`, see `sampling_options`.
 
         Returns:
             uint8 (n, *shape).
@@ -173,7 +183,7 @@ class LevelSource(ABC):
 
     def answer(self, request: Request, **sampling: Any) -> NDArray[np.uint8]:
         """Samples what `request` returned, or `Request.joined` made of several; see `sample`."""
-        chosen: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        chosen = self.sampling_options(**sampling)
         levels = np.empty((request.n, *self.spec.shape), np.uint8)
         # Apart, so that what is drawn for a level does not depend on whether others have fixed tiles.
         for kind in (~request.around, request.around):

@@ -264,7 +264,7 @@ def changed(place, **values):
     """Changes parts of a config.json."""
     config = json.loads((place / CONFIG_FILE).read_text())
     for name, value in values.items():
-        config[name] = {**config[name], **value} if isinstance(value, dict) else value
+        config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
     (place / CONFIG_FILE).write_text(json.dumps(config))
 
 
@@ -293,6 +293,9 @@ def changed(place, **values):
         {"settings": {"latents": "a"}},
         {"settings": {"more": 1}},
         {"settings": []},
+        {"sampling": {"warmth": 1}},
+        {"sampling": {"temperature": -1}},
+        {"sampling": 5},
     ],
 )
 def test_damaged_configurations_are_named(copied, values):
@@ -354,6 +357,7 @@ def source(corpus, tmp_path_factory):
     run = tmp_path_factory.mktemp("run") / "rooms"
     generator = make_generator("tile_lm", corpus, (), **all_families()["tile_lm"].small)
     generator.fit(corpus, FitOptions(minutes=0, steps=3, batch=4, warm_up=1, patience=0))
+    generator.facts["sampling"] = {"temperature": 0.5}
     generator.save_pretrained(run / "generator", "# A card of its own\n")
     return run
 
@@ -374,6 +378,7 @@ def test_the_command(source, exported, tmp_path, monkeypatch):
     assert [path.name for path in place.parent.iterdir()] == ["rooms"]
     generator, loaded = load_generator(source), load_exported(place)
     assert_nearly_all_equal(loaded.sample(16, seed=1), generator.sample(16, seed=1))
+    assert loaded.sampling_options() == generator.sampling_options() == type(generator).Sampling(temperature=0.5)
     assert_refused(call(*arguments), "--overwrite")
     # Written anew, nothing stays of what was there; the folder of the generator itself will do.
     other = exported("tile_lm")[1]

@@ -228,6 +228,7 @@ class Drawer(LevelSource):
         self.levels = levels
         self.spec = LevelSpec.of(corpus_of_levels("zelda", levels))
         self.condition = None
+        self.facts = {}
 
     def request(self, n, seed, condition=None, fixed_tiles=None):
         self.condition = condition

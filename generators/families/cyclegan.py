@@ -24,7 +24,6 @@ from generators.generator import Fit, FitOptions, Report
 from generators.graphs import Graph
 from generators.judging.patterns import mean_divergence
 from generators.neural import NeuralGenerator
-from generators.options import options_of
 from generators.samplers.cyclegan import CycleGanSampler, CycleGanSettings
 from generators.searchable import Real, Whole
 from generators.spec import Condition
@@ -332,7 +331,7 @@ class CycleGan(NeuralGenerator):
             UserError: the levels, a condition or an option cannot be used.
         """
         batch = self._checked(levels, self.source)
-        options: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        options = self.sampling_options(**sampling)
         request, sampler = self.request(len(batch), seed, condition), self.sampler()
 
         def part(some: slice) -> NDArray[np.uint8]:

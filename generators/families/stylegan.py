@@ -17,7 +17,6 @@ from envs import UserError
 from generators.adversarial import SLOPE, straight_through
 from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, coarse_sides
 from generators.graphs import Graph
-from generators.options import options_of
 from generators.samplers.stylegan import StyleganSampler, StyleganSettings
 from generators.sampling import Request
 from generators.searchable import Choice, Real, Whole
@@ -247,7 +246,7 @@ class Stylegan(AdversarialGenerator):
         cut = self.layers // 2 if crossover is None else crossover
         if isinstance(cut, bool) or not isinstance(cut, int) or not 0 <= cut <= self.layers:
             raise UserError(f"crossover must be a whole number from 0 to {self.layers}; got {crossover!r}.")
-        options: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        options = self.sampling_options(**sampling)
         requests = [self.request(n, seed, condition) for seed in (layout_seed, texture_seed)]
         parts = []
         with torch.no_grad():

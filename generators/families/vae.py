@@ -23,7 +23,6 @@ from envs import UserError
 from generators.generator import Scores
 from generators.graphs import Graph, misfit, slope_of
 from generators.neural import NeuralGenerator
-from generators.options import options_of
 from generators.samplers.vae import VaeSampler, VaeSettings
 from generators.searchable import Real, Whole
 from generators.spec import Condition
@@ -253,7 +252,7 @@ class VariationalAutoencoder(NeuralGenerator):
             raise UserError(
                 f"Latents must be finite numbers of shape (levels, {self.config.latents}); got {given.shape}."
             )
-        chosen = options_of(self.Sampling, {"temperature": 0.0, **sampling}, f"sampling option of {self.name}")
+        chosen = self.sampling_options(**{"temperature": 0.0, **sampling})
         request = self.request(len(given), seed, condition, fixed_tiles)
         sampler = self.sampler()
         return sampler.decoded(given, sampler.dense(request), request.fixed, chosen, request.draws())

@@ -24,7 +24,6 @@ from generators.generator import FitOptions, Scores
 from generators.graphs import Graph
 from generators.memory import memory_names
 from generators.neural import NeuralGenerator
-from generators.options import options_of
 from generators.samplers.vqvae import VqvaeSampler, VqvaeSettings
 from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
@@ -463,7 +462,7 @@ class VectorQuantisedAutoencoder(NeuralGenerator):
                 f"Codes must be whole numbers from 0 to {self.config.codes - 1} of shape (levels, "
                 f"{', '.join(map(str, self.code_shape))}); got {given.dtype} {given.shape}."
             )
-        chosen = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        chosen = self.sampling_options(**sampling)
         request = self.request(len(given), seed, fixed_tiles=fixed_tiles)
         told = given.reshape(len(given), -1).astype(np.int64)
         levels: NDArray[np.uint8] = self.sampler().decoded(told, request.fixed, chosen, request.draws())
