@@ -309,6 +309,10 @@ def test_what_is_asked_for_is_sent_and_shown(studio):
     row = page.locator("#metrics li", has_text="crate")
     assert "asked 2" in row.text_content()
     assert re.search(r"got \d", row.text_content())
+    # It stays asked for of a generator that cannot be told, and is seen to be.
+    page.select_option("#generator", "sokoban-markov")
+    assert row.locator("input").count() == 0
+    assert "asked 2" in row.text_content()
     page.click("#forget-targets")
     assert "asked" not in row.text_content()
 

@@ -69,8 +69,7 @@ export class Metrics {
     const { entry, targets } = this.workshop.project;
     for (const row of this.#rows.values()) {
       const value = entry?.metrics[row.metric.name];
-      if (row.range) showSlider(row, targets.get(row.metric.name), value);
-      else showPlain(row, value);
+      (row.range ? showSlider : showPlain)(row, targets.get(row.metric.name), value);
     }
     byId("quality").textContent = entry ? `Quality ${entry.quality.toFixed(2)}` : "";
   }
@@ -78,14 +77,14 @@ export class Metrics {
 
 function plainRow(metric) {
   const got = element("span", { className: "got" });
-  const wanted = element("span", { className: "asked" }, aim(metric));
+  const asked = element("span", { className: "asked" });
   const item = element(
     "li",
     { className: "metric", title: metric.words },
     element("span", { className: "name" }, metric.name),
-    element("span", { className: "values" }, wanted, got),
+    element("span", { className: "values" }, asked, got),
   );
-  return { item, metric, got };
+  return { item, metric, asked, got };
 }
 
 function showSlider(row, target, value) {
@@ -105,8 +104,12 @@ function showSlider(row, target, value) {
   showGot(got, value, on ? [low, high] : null);
 }
 
-function showPlain({ metric, got }, value) {
-  showGot(got, value, finite(metric) ? metric.target : null);
+/** Shows a metric that the generator cannot be told; what is asked of it all the same goes before what the problem wants. */
+function showPlain({ metric, asked, got }, target, value) {
+  const on = target !== undefined;
+  const ends = on ? interval(target) : metric.target;
+  asked.textContent = on ? `asked ${inWords(...ends)}` : aim(metric);
+  showGot(got, value, on || finite(metric) ? ends : null);
 }
 
 /** Shows what a level has and, where something was asked for, by how much it is off. */
