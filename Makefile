@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 readme: $(STAMP)
-	$(BIN)/python -m experiments.catalogue --write README.md --games docs/games.md --generators docs/generators.md
+	$(BIN)/python -m experiments.catalogue --write README.md --games docs/games.md --generators docs/generators.md --words docs/words.md
 
 clean:
 	rm -rf $(VENV) runs

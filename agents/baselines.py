@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.designer import Designer, Designs, run_episodes
+from agents.episodes import Designer, Designs, run_episodes
 from envs import get_problem
 from envs.design_options import given_frozen
 from envs.problem import Problem

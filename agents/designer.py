@@ -1,32 +1,33 @@
-"""Designers: whatever turns start levels into finished levels under a change budget."""
+"""Designers that act by trained networks, saved and loaded."""
 
 from __future__ import annotations
 
 import json
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from agents.episodes import NetworkDesigner
 from agents.networks import DesignerNetwork, NetworkRecord
 from agents.tasks import Task
-from envs import UserError, get_problem
+from envs import UserError
 from envs.files import write_atomically
-from envs.problem import Problem
 from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from generators.devices import check_device
+from generators.graphs import TorchNetworks
 from generators.integers import to_integers
 from generators.packing import PackedGenerator
+from generators.sampler import Networks
 from generators.storage import INT8, STORAGE, pack, unpack
 from generators.suite import GENERATOR_FOLDER
 
@@ -34,143 +35,7 @@ from generators.suite import GENERATOR_FOLDER
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card.md"
 
 
-@dataclass
-class Designs:
-    """What a designer made of a batch of start levels. Arrays have a leading axis of n levels.
-
-    Attributes:
-        starts: uint8 (n, height, width), the start levels.
-        levels: uint8 (n, height, width), the finished levels.
-        success: bool (n,), the published rule of success.
-        strict_success: bool (n,), that rule and every finite target met.
-        steps: int64 (n,), how many actions each took.
-        seconds: the wall time of the whole batch.
-        history: where recording was asked for, the first level after every change, uint8 (height, width) each.
-        returns: float64 (n,), what the environment paid for each episode; empty where there was none to pay.
-    """
-
-    starts: NDArray[np.uint8]
-    levels: NDArray[np.uint8]
-    success: NDArray[np.bool_]
-    strict_success: NDArray[np.bool_]
-    steps: NDArray[np.int64]
-    seconds: float
-    history: list[NDArray[np.uint8]] = field(default_factory=list)
-    returns: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def changed(self) -> NDArray[np.float64]:
-        """The share of tiles in which each finished level differs from its start level, float64 (n,)."""
-        return (self.starts != self.levels).reshape(len(self.starts), -1).mean(axis=1)
-
-
-class Designer(ABC):
-    """Makes levels of one problem from start levels.
-
-    Attributes:
-        name: what tables call the designer.
-        problem: the problem that it designs for.
-    """
-
-    name: str
-    problem: Problem
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The (height, width) of the levels that it designs."""
-        return self.problem.default_shape
-
-    def design(
-        self,
-        starts: NDArray[np.uint8] | None = None,
-        *,
-        count: int = 1,
-        seed: int = 0,
-        frozen: NDArray[np.bool_] | None = None,
-        record: bool = False,
-    ) -> Designs:
-        """Designs levels, one episode each.
-
-        Args:
-            starts: uint8 (n, height, width), the start levels; None draws `count` of them from the problem's start
-                distribution, for equal seeds the same ones whatever the designer.
-            count: how many start levels to draw.
-            seed: fixes the start levels and the designer's own choices.
-            frozen: bool (height, width) or (n, height, width), True where the level must stay as it is.
-            record: keep the first level's history.
-        """
-        if starts is None:
-            levels = draw_starts(self.problem, count, seed, self.shape)
-        else:
-            levels = self.problem.check_levels(starts)
-        return self.finish(levels, seed, frozen, record)
-
-    @abstractmethod
-    def finish(self, starts: NDArray[np.uint8], seed: int, frozen: NDArray[np.bool_] | None, record: bool) -> Designs:
-        """Designs from start levels that `design` has drawn or checked, uint8 (n, height, width)."""
-
-
-def draw_starts(problem: Problem, count: int, seed: int, shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
-    """Draws start levels from a problem's start distribution, uint8 (count, height, width); equal for equal seeds."""
-    size = shape or problem.default_shape
-    uniforms = np.random.default_rng(seed).random((count, 1 + int(np.prod(size))))
-    return problem.start_levels(uniforms, size)
-
-
-def run_episodes(
-    env: DesignVectorEnv,
-    act: Callable[[dict[str, NDArray]], NDArray],
-    starts: NDArray[np.uint8] | None,
-    *,
-    seed: int,
-    frozen: NDArray[np.bool_] | None = None,
-    record: bool = False,
-) -> Designs:
-    """Runs one episode in every lane of a batched environment in the NEXT_STEP mode.
-
-    Args:
-        env: as many lanes as there are start levels.
-        act: from observations to the environment's actions.
-        starts: uint8 (n, height, width); None leaves them to the environment.
-        seed: seeds the environment.
-        frozen: bool, see `Designer.design`.
-        record: keep the first lane's history.
-    """
-    options: dict[str, Any] = {} if starts is None else {"levels": starts}
-    if frozen is not None:
-        options["frozen"] = frozen
-    began = time.perf_counter()
-    observations, infos = env.reset(seed=seed, options=options)
-    lanes = env.num_envs
-    designs = Designs(
-        starts=env.levels,
-        levels=env.levels,
-        success=np.zeros(lanes, np.bool_),
-        strict_success=np.zeros(lanes, np.bool_),
-        steps=np.zeros(lanes, np.int64),
-        seconds=0.0,
-        returns=np.zeros(lanes),
-    )
-    if record:
-        designs.history.append(env.levels[0])
-    finished = np.zeros(lanes, np.bool_)
-    while not finished.all():
-        observations, rewards, terminations, truncations, infos = env.step(act(observations))
-        designs.returns[~finished] += rewards[~finished]
-        if record and not finished[0] and (env.levels[0] != designs.history[-1]).any():
-            designs.history.append(env.levels[0])
-        ended = (terminations | truncations) & ~finished
-        if ended.any():
-            designs.levels[ended] = env.levels[ended]
-            designs.success[ended] = infos["success"][ended]
-            designs.strict_success[ended] = infos["strict_success"][ended]
-            designs.steps[ended] = infos["steps"][ended]
-            finished |= ended
-    designs.seconds = time.perf_counter() - began
-    return designs
-
-
-class PolicyDesigner(Designer):
+class PolicyDesigner(NetworkDesigner):
     """A designer that acts by a trained network.
 
     Args:
@@ -193,65 +58,30 @@ class PolicyDesigner(Designer):
         device: str = "cpu",
         generator: PackedGenerator | None = None,
     ) -> None:
+        super().__init__(env_options, network.code, deterministic, generator is not None)
         self.network = network.to(device).eval()
-        self.env_options = dict(env_options)
         self.generator = generator
         self._task = Task(self.env_options, generator=generator)
         self.facts = dict(facts or {})
-        self.deterministic = deterministic
         self.device = device
-        self.problem = get_problem(self.env_options["problem"])
-        self.name = f"{self.env_options['representation']} designer"
-        self._generator = torch.Generator().manual_seed(0)
 
     def make_env(self, num_envs: int = 1, **changes: Any) -> DesignVectorEnv:
-        """Makes the environment that the designer knows, in the NEXT_STEP mode.
-
-        Args:
-            num_envs: the number of lanes.
-            **changes: options that differ from those of the training.
-        """
+        """Makes the environment that the designer knows; see `NetworkDesigner.make_env`."""
         return self._task.make_env(num_envs, **changes)
 
-    def seed(self, seed: int) -> None:
-        """Fixes the designer's draws from here on."""
-        self._generator.manual_seed(seed)
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts of an observation, in the order in which the network's graph takes them."""
+        return tuple(cast("spaces.Dict", self.make_env().single_observation_space).spaces)
 
-    def act(self, observations: Mapping[str, NDArray]) -> NDArray:
-        """Returns the environment's actions for a batch of observations: int64 (n,) or (n, numbers), or float32."""
-        tensors = {key: torch.as_tensor(part, device=self.device) for key, part in observations.items()}
-        with torch.no_grad():
-            acted = self.network.act(tensors, self._generator, self.deterministic)
-        return self.network.env_actions(acted.actions.cpu().numpy())
+    @cached_property
+    def networks(self) -> Networks:
+        """What runs the network."""
+        return TorchNetworks(self.network, {"act": self.network.graph(self.parts)})
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The (height, width) that it was trained on."""
-        return self.make_env().shape
-
-    def design(
-        self,
-        starts: NDArray[np.uint8] | None = None,
-        *,
-        count: int = 1,
-        seed: int = 0,
-        frozen: NDArray[np.bool_] | None = None,
-        record: bool = False,
-    ) -> Designs:
-        """Designs levels; see `Designer.design`.
-
-        A designer that moves through latents starts from levels that its generator decodes, where none are given.
-        """
-        if starts is None and self.generator is not None:
-            self.seed(seed)
-            return run_episodes(self.make_env(count), self.act, None, seed=seed, frozen=frozen, record=record)
-        return super().design(starts, count=count, seed=seed, frozen=frozen, record=record)
-
-    def finish(self, starts: NDArray[np.uint8], seed: int, frozen: NDArray[np.bool_] | None, record: bool) -> Designs:
-        """Runs one episode of the designer's own environment from each start level."""
-        self.seed(seed)
-        env = self.make_env(len(starts))
-        return run_episodes(env, self.act, starts, seed=seed, frozen=frozen, record=record)
+    def outputs(self, observations: Mapping[str, NDArray]) -> tuple[NDArray[np.float32], ...]:
+        """Returns what the network makes of observations; see `NetworkDesigner.outputs`."""
+        return self.networks("act", *(observations[name] for name in self.parts))
 
     def save_pretrained(self, folder: Path, card: str) -> None:
         """Saves the designer as a folder: config.json, model.safetensors, card.md and, with one, its generator.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.designer import Designer, Designs, draw_starts
+from agents.episodes import Designer, Designs, draw_starts
 from envs import quality
 from envs.evaluation import Estimate, bootstrap, diversity
 from envs.suite import interval_distances

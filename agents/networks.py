@@ -7,111 +7,28 @@ choices, float32 (n, choices, options), and to values, float32 (n,).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Annotated, Any, Literal, cast
 
-import numpy as np
 import torch
-from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Normal
 from torch.nn import functional
 
+from agents.interface import VECTOR_PARTS, Interface
 from agents.policy import Acted, Evaluated, Policy, draw
 from envs.errors import UserError, unknown_name
-from envs.vector_env import DesignVectorEnv
+from generators.graphs import Graph
 from generators.searchable import Choice, Whole
-
-#: Observation parts that describe the whole level in a few numbers, in the order in which networks read them.
-VECTOR_PARTS = ("metrics", "start_metrics", "budget", "targets", "latent")
 
 #: The standard deviation of a designer's first draws of real numbers, in the unit of the action space's bound.
 _FIRST_SPREAD = 0.5
 
-#: Real numbers that a designer draws lie between minus this and this; engines ask for bounds that are finite.
-_FAR = 1e6
-
 #: The logit of an option that is not allowed: its probability is 0 in float32, its entropy no NaN.
 _NEVER = -1e9
-
-
-@dataclass(frozen=True)
-class ActionCode:
-    """How a designer's action is one or more choices among equally many options.
-
-    A discrete action is one choice. An action of a place and a tile at most (wide, the cast forms) is one choice among
-    all combinations of its numbers, so that the policy can weigh them together; an action of more numbers (multi,
-    cellular) is as many choices, made independently. An action of real numbers (latent) is drawn from a normal
-    distribution about what the network says, and kept within the action space's bounds.
-
-    Attributes:
-        sizes: how many values each number of the environment's action has; one number for a discrete action, none for
-            an action of real numbers.
-        axes: how many axes levels have, which is how many numbers a place has.
-        numbers: how many real numbers an action is, or 0.
-        bound: real numbers lie between minus this and this.
-    """
-
-    sizes: tuple[int, ...]
-    axes: int = 2
-    numbers: int = 0
-    bound: float = 1.0
-
-    @classmethod
-    def of(cls, space: spaces.Space, axes: int = 2) -> ActionCode:
-        """Returns the code for an action space on levels of so many axes.
-
-        Raises:
-            UserError: the space is neither discrete nor a list of numbers with one bound.
-        """
-        if isinstance(space, spaces.Discrete):
-            return cls((int(space.n),), axes)
-        if isinstance(space, spaces.MultiDiscrete):
-            return cls(tuple(int(size) for size in space.nvec), axes)
-        if isinstance(space, spaces.Box) and len(space.shape) == 1:
-            bound = float(space.high[0])
-            if bound > 0 and (space.high == bound).all() and (space.low == -bound).all():
-                return cls((), axes, space.shape[0], bound)
-        raise UserError(f"Designers act by Discrete or MultiDiscrete actions, or a Box from -b to b; got {space}.")
-
-    @property
-    def joint(self) -> bool:
-        """Whether the action is one choice."""
-        return not self.numbers and len(self.sizes) <= self.axes + 1
-
-    @property
-    def choices(self) -> int:
-        """How many choices are made, or how many real numbers an action is."""
-        return self.numbers or (1 if self.joint else len(self.sizes))
-
-    @property
-    def options(self) -> int:
-        """How many options each choice has; 1 stands for a real number's mean."""
-        if self.numbers:
-            return 1
-        return int(np.prod(self.sizes)) if self.joint else max(self.sizes)
-
-    def decode(self, chosen: np.ndarray) -> np.ndarray:
-        """Returns the environment's actions for the choices made, int64 (n, choices), or real numbers (n, numbers)."""
-        if self.numbers:
-            return (chosen * self.bound).clip(-self.bound, self.bound).astype(np.float32)
-        if not self.joint:
-            return chosen
-        if len(self.sizes) == 1:
-            return chosen[:, 0]
-        return np.stack(np.unravel_index(chosen[:, 0], self.sizes), axis=1)
-
-    def space(self) -> spaces.Space:
-        """Returns the action space in which the policy chooses; real numbers in the unit of their bound."""
-        if self.numbers:
-            # The environment's bounds are kept by `decode`: clipping here would hide from the learner what was drawn.
-            return spaces.Box(-_FAR, _FAR, (self.numbers,), np.float32)
-        if self.joint:
-            return spaces.Discrete(self.options)
-        return spaces.MultiDiscrete(np.array(self.sizes))
 
 
 @dataclass(frozen=True)
@@ -148,74 +65,6 @@ class NetworkConfig:
         if self.kind != "auto":
             return self
         return replace(self, kind="scorer" if interface.look_ahead else "conv" if interface.per_cell else "mlp")
-
-
-@dataclass(frozen=True)
-class Interface:
-    """The sizes of what goes into and comes out of a network.
-
-    Attributes:
-        tiles: the number of ids that the map can show, the one for outside included.
-        map_shape: (rows, columns) of the map, or (storeys, rows, columns).
-        vector: how many numbers describe the level besides.
-        cursor: the shape that a cursor moves in, or () without one.
-        frozen: whether frozen tiles are shown.
-        sizes: the action code's sizes.
-        per_cell: whether every cell of the map has its own options (wide and cellular).
-        look_ahead: how many numbers looking ahead shows of each option, or 0 without it.
-        numbers: how many real numbers an action is, or 0.
-        bound: see `ActionCode`.
-        passes: how many passes the cells are visited in, where the observation tells the pass, or 0.
-        masked: whether the observation tells which options are allowed.
-    """
-
-    tiles: int
-    map_shape: tuple[int, ...]
-    vector: int
-    cursor: tuple[int, ...]
-    frozen: bool
-    sizes: tuple[int, ...]
-    per_cell: bool
-    look_ahead: int = 0
-    numbers: int = 0
-    bound: float = 1.0
-    passes: int = 0
-    masked: bool = False
-
-    @classmethod
-    def of(cls, env: DesignVectorEnv) -> Interface:
-        """Reads the sizes off an environment."""
-        parts = cast("spaces.Dict", env.single_observation_space).spaces
-        shapes = {name: part.shape or () for name, part in parts.items()}
-        tiles = len(env.problem.tiles)
-        code = ActionCode.of(env.single_action_space)
-        sizes = code.sizes
-        wide = (env.shape[-1], env.shape[-2], *env.shape[:-2], tiles)
-        per_cell = not env.representation.has_cursor and sizes in (wide, (tiles,) * math.prod(env.shape))
-        return cls(
-            tiles=int(cast("spaces.MultiDiscrete", parts["map"]).nvec.max()),
-            map_shape=tuple(env.map_shape),
-            vector=sum(shapes[name][0] for name in VECTOR_PARTS if name in parts),
-            cursor=tuple(env.shape) if "cursor" in parts else (),
-            frozen="frozen" in parts,
-            sizes=sizes,
-            per_cell=per_cell,
-            look_ahead=shapes["look_ahead"][0] // int(np.prod(sizes)) if "look_ahead" in parts else 0,
-            numbers=code.numbers,
-            bound=code.bound,
-            passes=int(cast("spaces.MultiDiscrete", parts["pass"]).nvec[0]) if "pass" in parts else 0,
-            masked="allowed" in parts,
-        )
-
-    @property
-    def code(self) -> ActionCode:
-        """The action code."""
-        return ActionCode(self.sizes, len(self.map_shape), self.numbers, self.bound)
-
-    @property
-    def extra(self) -> int:
-        """How many numbers a network reads besides the map."""
-        return self.vector + sum(self.cursor) + self.passes
 
 
 class DesignerNetwork(Policy):
@@ -302,6 +151,24 @@ class DesignerNetwork(Policy):
             logits = logits.masked_fill(observation["allowed"][:, None] == 0, _NEVER)
         return logits, values
 
+    def graph(self, parts: Sequence[str]) -> Graph:
+        """Returns the network as designing calls it: from the parts of an observation to what actions are drawn from.
+
+        These are scores, (n, choices, options), or of actions of real numbers means, (n, numbers, 1), and the standard
+        deviations, (n, numbers).
+
+        Args:
+            parts: the names of the parts, in the order in which they are given.
+        """
+
+        def call(*given: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+            scores, _ = self(dict(zip(parts, given, strict=True)))
+            if not self.code.numbers:
+                return torch.as_tensor(scores)
+            return scores, self.spread.exp().expand(scores.shape[0], -1)
+
+        return Graph(call, tuple(parts), ("scores", "spread") if self.code.numbers else ("scores",))
+
     def description(self) -> dict[str, Any]:
         """Returns what is needed to build the same network again, as plain data."""
         return {"interface": asdict(self.interface), "network": asdict(self.config)}
@@ -344,7 +211,7 @@ def _convolution(interface: Interface, inputs: int, outputs: int, side: int) -> 
 
 def _planes(maps: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Returns maps, (n, cells, planes), as a convolution reads them: (n, planes, *shape)."""
-    return maps.transpose(1, 2).reshape(len(maps), -1, *shape)
+    return maps.transpose(1, 2).reshape(maps.shape[0], -1, *shape)
 
 
 def _as_wide_counts(cells: Tensor) -> Tensor:
@@ -454,7 +321,7 @@ class _Scorer(nn.Module):
 
     def forward(self, maps: Tensor, vector: Tensor, options: Tensor | None) -> tuple[Tensor, Tensor]:
         assert options is not None
-        outcomes = options.view(len(maps), -1, self.interface.look_ahead)
+        outcomes = options.unflatten(1, (-1, self.interface.look_ahead))
         level = torch.cat([vector, 0.1 * outcomes.amax(dim=1), 0.1 * outcomes.mean(dim=1)], dim=1)
         weights = self.first + self.unit * self.weigh(level)
         logits = torch.einsum("noc,nc->no", outcomes, weights)

@@ -11,7 +11,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from agents.networks import ActionCode
+from agents.interface import ActionCode
 from agents.policy import Policy
 from envs.errors import UserError
 from envs.vector_env import DesignVectorEnv

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from envs import UserError
 from envs.problem import Metric
 from envs.vector_env import DesignVectorEnv
 from generators.decisions import Decisions
-from generators.families.tile_lm import Pending, TileLM, TileNetwork, Writing
+from generators.families.tile_lm import TileLM, TileNetwork
+from generators.samplers.tile_lm import Pending, Writing
 from generators.storage import INT8, STORAGE
 
 #: The logit of a symbol that is not allowed: its probability is 0 in float32, its entropy no NaN.
@@ -63,7 +64,7 @@ class SequencePolicy(Policy):
         reference = copy.deepcopy(generator.network).requires_grad_(False).eval()
         self._reference = (reference,)
         self._writing: Writing | None = None
-        self._buckets = torch.zeros(0, 0, dtype=torch.long)
+        self._buckets = np.zeros((0, 0), np.int64)
         self._trace: list[Pending] = []
 
     @property
@@ -87,12 +88,12 @@ class SequencePolicy(Policy):
         with torch.no_grad():
             writing = self._follow(observation)
             pending = writing.pending()
-            scores = self._scores(self.network, pending.features, pending.allowed)
-            real = pending.decision.real[:, 0]
+            allowed, real = (torch.from_numpy(part).to(self.device) for part in (pending.allowed, pending.real))
+            scores = self._scores(self.network, pending.features, allowed)
             distribution = Categorical(logits=scores, validate_args=False)
             actions = draw(distribution, random, deterministic)
-            writing.place(pending, torch.where(real, actions, 0))
-            self._trace.append(Pending(pending.decision, pending.allowed, pending.features[:, :0]))
+            writing.place(pending, np.where(pending.real, actions.cpu().numpy(), 0))
+            self._trace.append(replace(pending, features=None))
             log_prob = torch.where(real, distribution.log_prob(actions), 0.0)
             values = torch.where(real, self.value(pending.features)[:, 0], 0.0)
         return Acted(actions[:, None], log_prob, values)
@@ -115,17 +116,17 @@ class SequencePolicy(Policy):
         return writing
 
     def _begin(self, observation: Mapping[str, Tensor]) -> None:
-        shown = observation["map"].long().to(self.device)
+        shown = observation["map"].long().cpu().numpy()
         fixed = None
         if "frozen" in observation:
             sequence = self.network.sequence
-            tiles = torch.cat([sequence.symbol_tile, torch.full((1,), -1, device=self.device)])[shown]
-            frozen = observation["frozen"].to(self.device).bool()
-            fixed = torch.where(frozen, tiles, -1).view(-1, *sequence.shape)
-            if bool((fixed < 0).all()):
+            tiles = np.append(sequence.symbol_tile.cpu().numpy(), -1)[shown]
+            frozen = observation["frozen"].cpu().numpy().astype(np.bool_)
+            fixed = np.where(frozen, tiles, -1).astype(np.int16).reshape(-1, *sequence.shape)
+            if (fixed < 0).all():
                 fixed = None
-        self._buckets = self._asked(observation, len(shown)).to(self.device)
-        self._writing = self.generator.writing(self._buckets, fixed)
+        self._buckets = self._asked(observation, len(shown))
+        self._writing = self.generator.sampler().writing(self._buckets, fixed)
         self._trace = []
 
     def rows(self) -> dict[str, NDArray]:
@@ -135,12 +136,10 @@ class SequencePolicy(Policy):
             By name: the parts of `Decisions`, (levels, decisions, ...); `real`, bool; `allowed`, bool (levels,
             decisions, symbols); `asked`, int64 (levels, columns). Sizes are those that need least room.
         """
-        pieces = {name: torch.cat([getattr(one.decision, name) for one in self._trace], dim=1) for name in _PARTS}
-        found = {name: piece.cpu().numpy().astype(np.int16) for name, piece in pieces.items()}
-        found["real"] = torch.cat([one.decision.real for one in self._trace], dim=1).cpu().numpy()
-        found["allowed"] = torch.stack([one.allowed for one in self._trace], dim=1).cpu().numpy()
-        found["asked"] = self._buckets.cpu().numpy()
-        return found
+        names = (*_PARTS, "real", "allowed")
+        found = {name: np.stack([getattr(one, name) for one in self._trace], axis=1) for name in names}
+        found |= {name: found[name].astype(np.int16) for name in _PARTS}
+        return {**found, "asked": self._buckets}
 
     # Learning.
 
@@ -199,7 +198,7 @@ class TargetReader:
         """Returns the reader for an environment's own controls."""
         return cls(generator, env.controlled_metrics)
 
-    def __call__(self, observation: Mapping[str, Tensor], lanes: int) -> Tensor:
+    def __call__(self, observation: Mapping[str, Tensor], lanes: int) -> NDArray[np.int64]:
         """Returns what is asked of each level, int64 (lanes, columns); see `LevelSpec.buckets`."""
         condition: dict[str, Any] = {}
         if self._names:
@@ -209,4 +208,4 @@ class TargetReader:
                 low, high = self._bounds[i]
                 condition[name] = low + middle[:, i] * (high - low)
         values, labels = self._spec.values(condition, lanes)
-        return torch.from_numpy(self._spec.buckets(values, labels))
+        return self._spec.buckets(values, labels)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.networks import DesignerNetwork, Interface, NetworkConfig
+from agents.interface import Interface
+from agents.networks import DesignerNetwork, NetworkConfig
 from agents.policy import Policy
 from agents.rewards import LearnersReward, RewardConfig
 from envs import UserError, get_problem

@@ -29,8 +29,8 @@ from ray.rllib.algorithms.ppo import PPOConfig as RLlibConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.registry import register_env
 
-from agents.designer import draw_starts
 from agents.engines import Cluster, Engine, make_trainer
+from agents.episodes import draw_starts
 from agents.ppo import advantages
 from agents.presets import preset
 from agents.rllib.connection import connect, hushed

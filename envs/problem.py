@@ -14,6 +14,7 @@ from envs.counts import CountRule
 from envs.errors import UserError
 from envs.kernels.draw import draw_tiles
 from envs.linear import LinearRules
+from envs.nouns import Noun
 from envs.rules import Rules
 
 #: The size of a level along each axis: (height, width), or (depth, height, width) for levels of three axes, whose
@@ -129,6 +130,7 @@ class Problem(ABC):
             columns do), those after which a level plays the same. Learners use them to have more levels.
         linear_rules: what makes a level playable, where that is linear; integer programming repairs levels by it.
         window: the shape of the pieces that long levels are cut into for learning; None leaves levels whole.
+        nouns: by the name of a metric or tile, what captions and prompts call it, where the name alone reads badly.
     """
 
     name: str
@@ -146,6 +148,7 @@ class Problem(ABC):
     symmetries: tuple[str, ...] = ()
     window: Shape | None = None
     linear_rules: LinearRules | None = None
+    nouns: Mapping[str, Noun] = field(default_factory=dict)
     tile_ids: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -151,10 +151,21 @@ def quality(problem: str | Problem, levels: Any) -> NDArray[np.float64]:
     """
     task = get_problem(problem)
     batch = task.check_levels(levels)
-    bounds = np.array([metric.bounds(batch.shape[1:]) for metric in task.metrics], np.float64)
-    low, high = clipped_targets(task, batch.shape[1:])
-    weights = np.array([metric.weight for metric in task.metrics], np.float64)
-    distances = interval_distances(task.measure(batch), low, high)
+    return nearness(task, task.measure(batch), batch.shape[1:])
+
+
+def nearness(problem: Problem, metrics: NDArray[np.float32], shape: Shape) -> NDArray[np.float64]:
+    """Returns the quality of levels that are measured already, float64 (n,) in [0, 1]; see `quality`.
+
+    Args:
+        problem: whose levels they are.
+        metrics: float32 (n, number of metrics).
+        shape: the levels' shape.
+    """
+    bounds = np.array([metric.bounds(shape) for metric in problem.metrics], np.float64)
+    low, high = clipped_targets(problem, shape)
+    weights = np.array([metric.weight for metric in problem.metrics], np.float64)
+    distances = interval_distances(metrics, low, high)
     worst = np.maximum(np.maximum(low - bounds[:, 0], bounds[:, 1] - high), 1e-12)
     return 1 - np.clip(distances / worst, 0, 1) @ (weights / weights.sum())
 

@@ -46,6 +46,7 @@ from envs.kernels.episode import (
     HIGH,
     INVALID,
     LOW,
+    MOST_STEPS,
     NOW,
     NOW_SCALED,
     REMAINING,
@@ -365,6 +366,11 @@ class DesignVectorEnv(VectorEnv):
     def levels(self) -> NDArray[np.uint8]:
         """A copy of the levels as they stand, uint8 (num_envs, *shape)."""
         return self._canvas.levels.copy()
+
+    @property
+    def most_steps(self) -> int:
+        """The most steps that an episode on a level of `shape` may take."""
+        return int(self._fresh_counters[MOST_STEPS, 0])
 
     @property
     def controlled_metrics(self) -> tuple[Metric, ...]:

@@ -1,7 +1,8 @@
 """What there is in the suite: problems, representations and families of generators, as the README shows them.
 
 python -m experiments.catalogue
-python -m experiments.catalogue --write README.md --games docs/games.md --generators docs/generators.md
+python -m experiments.catalogue --write README.md --games docs/games.md --generators docs/generators.md \
+    --words docs/words.md
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+import numpy as np
+
 from envs import all_problems, all_representations
 from envs.errors import UserError
 from envs.files import write_atomically
@@ -20,6 +23,8 @@ from experiments.run import main
 from generators.generator import Generator
 from generators.options import explained
 from generators.suite import all_families
+from generators.words import grammar
+from generators.words.lexicon import Lexicon
 
 #: What stands around the tables in a file that they are written into.
 BEGIN, END = "<!-- catalogue -->", "<!-- /catalogue -->"
@@ -35,11 +40,14 @@ class Options:
         games: a Markdown file to write, which describes every problem: tiles, metrics, success and rules of play.
         generators: a Markdown file to bring up to date likewise: descriptions of every family of generators, with its
             settings, stand between the same lines.
+        words: a Markdown file to bring up to date likewise: the grammar of captions and prompts, and what the metrics
+            and tiles of each problem are called.
     """
 
     write: Path | None = None
     games: Path | None = None
     generators: Path | None = None
+    words: Path | None = None
 
 
 def first_sentence(documented: object) -> str:
@@ -164,6 +172,61 @@ def families() -> str:
     return "\n\n".join(family_chapter(family) for family in all_families().values())
 
 
+def wordings() -> str:
+    """Returns the grammar of captions and prompts as a table in Markdown."""
+    rows: list[tuple[str, tuple[str, ...], str]] = [
+        ("few", grammar.AMOUNTS["low"], "the lowest third of the levels that have any"),
+        ("some", grammar.AMOUNTS["medium"], "the middle third"),
+        ("many", grammar.AMOUNTS["high"], "the highest third, and more"),
+        ("short", grammar.GRADES["low"], "the lowest third; of what is measured and not counted"),
+        ("middling", grammar.GRADES["medium"], "the middle third"),
+        ("long", grammar.GRADES["high"], "the highest third, and more"),
+        ("very", grammar.VERY, "before few, many, short and long: the outermost tenth"),
+        ("the utmost", grammar.MOST["low"] + grammar.MOST["high"], "the outermost fortieth, or none at all"),
+        ("more, less", grammar.COMPARATIVES["low"] + grammar.COMPARATIVES["high"], "the lowest or highest third"),
+        ("none", (*grammar.NONE, "enemy-free", "keyless"), "0"),
+        (
+            "a number",
+            ("3", "three", "twenty-five", "a dozen", "a pair of", "two hundred and five", "1,000"),
+            "the number",
+        ),
+        ("an article", ("a bat", "the bats", "bats"), "1; any; any"),
+        ("at least", grammar.COMPARISONS[">="] + grammar.LIMITS[">="], "the number or more"),
+        ("more than", grammar.COMPARISONS[">"], "more than the number"),
+        ("at most", grammar.COMPARISONS["<="] + grammar.LIMITS["<="], "the number or less"),
+        ("less than", grammar.COMPARISONS["<"], "less than the number"),
+        ("between", ("between 2 and 4", "from 2 to 4", "2-4", "2..4", "2 or 3"), "both numbers and those between"),
+        ("about", grammar.ABOUT, f"within {100 * grammar.ABOUT_SHARE:g} % of the number, and 1 at least"),
+        ("not", grammar.NOT, "all but that, where it is in one part: `not many bats`; and none: `don't add bats`"),
+        ("except", grammar.EXCEPT, "`no enemies except bats`: bats and no others; `enemies except bats`: none"),
+        ("anything", ("any number of bats",), "nothing"),
+    ]
+    lines = ["| what is said | wordings | what is asked for |", "| --- | --- | --- |"]
+    return "\n".join([*lines, *(f"| {name} | {_code(said)} | {asks} |" for name, said, asks in rows)])
+
+
+def _code(wordings: tuple[str, ...]) -> str:
+    return ", ".join(f"`{wording}`" for wording in wordings)
+
+
+def names(problem: Problem) -> str:
+    """Returns what the metrics and tiles of a problem are called, as a line of a table in Markdown."""
+    shape = problem.smallest_shape if problem.window is None else problem.window
+    levels = problem.start_levels(np.random.default_rng(0).random((8, 1 + int(np.prod(shape)))), shape)
+    told = []
+    for feature in Lexicon.learn(problem, levels).features:
+        noun = feature.noun
+        measured = "" if noun.grades is None else f" ({', '.join(filter(None, (*noun.grades, feature.unit_of(2))))})"
+        told.append(" / ".join((noun.singular, *noun.others, *noun.alone)) + measured)
+    return f"| {problem.name} | {'; '.join(told)} |"
+
+
+def words() -> str:
+    """Returns the grammar of captions and prompts, and the names of each problem, as Markdown."""
+    named = ["| problem | what can be asked for |", "| --- | --- |", *(names(one) for one in all_problems().values())]
+    return "\n\n".join([wordings(), "\n".join(named)])
+
+
 def bring_up_to_date(path: Path, content: str) -> None:
     """Writes tables or chapters into a file.
 
@@ -188,10 +251,12 @@ def catalogue(options: Options) -> None:
         bring_up_to_date(options.write, tables())
     if options.generators is not None:
         bring_up_to_date(options.generators, families())
+    if options.words is not None:
+        bring_up_to_date(options.words, words())
     if options.games is not None:
         write_atomically(options.games, games().encode())
         print(f"Written to {options.games}")
-    if options.write is None and options.games is None and options.generators is None:
+    if all(path is None for path in (options.write, options.games, options.generators, options.words)):
         print(tables())
 
 

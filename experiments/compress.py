@@ -18,11 +18,10 @@ from agents.evaluation import Row, compare
 from envs import UserError
 from envs.evaluation import Estimate, number, percent
 from envs.files import write_atomically
-from envs.records import read_config
 from experiments import reports
-from experiments.evaluate import check_levels, designer_folder
+from experiments.evaluate import check_levels, designer_folder, holds_designer
 from experiments.generator_measures import measured_likelihood
-from experiments.run import CONFIG_FILE, main, make_folder, progress_bar, write_json, write_record
+from experiments.run import main, make_folder, progress_bar, write_json, write_record
 from experiments.tracking import Tracking, TrackOptions
 from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import Corpus, open_corpus
@@ -221,7 +220,7 @@ def compress(options: Options) -> None:
     """Runs the experiment."""
     options.check()
     source = options.source
-    if _is_designer(source):
+    if holds_designer(source):
         _compress_designer(options, designer_folder(source))
         return
     generator = check_generator(load_generator(source))
@@ -292,13 +291,6 @@ def _show(way: str, show: Callable[[float, str], None], tracking: Tracking, fit:
     show(share, f"{way}  {fit.steps:,} updates  held out {fit.held_out:.4g}")
     row = {"seconds": fit.seconds, "levels": fit.levels, "held_out": fit.held_out, **fit.figures}
     tracking.log({f"{way}/{name}": value for name, value in row.items()}, fit.steps)
-
-
-def _is_designer(source: Path) -> bool:
-    for folder in (source / "designer", source):
-        if (folder / CONFIG_FILE).exists() and read_config(folder / CONFIG_FILE).get("kind") == "designer":
-            return True
-    return False
 
 
 def _fit_options(options: Options) -> FitOptions:

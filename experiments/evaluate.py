@@ -10,10 +10,12 @@ import torch
 import tyro
 
 from agents.baselines import GreedyDesigner, RandomDesigner
-from agents.designer import CONFIG_FILE, Designs, PolicyDesigner
+from agents.designer import CONFIG_FILE, PolicyDesigner
+from agents.episodes import Designs
 from agents.evaluation import Row, compare, start_row
 from agents.networks import DesignerNetwork
 from envs import UserError
+from envs.records import read_config
 from experiments import reports
 from experiments.published import Verdict, evaluate_published
 from experiments.run import main, make_folder
@@ -67,6 +69,12 @@ def designer_folder(run: Path) -> Path:
         f"{run} holds no trained designer: give the folder of a finished run of experiments.pcgrl, or a file of levels "
         "with --measure pcg-benchmark --problem NAME."
     )
+
+
+def holds_designer(source: Path) -> bool:
+    """Tells whether a folder is that of a saved designer, or of a run that left one."""
+    places = (folder / CONFIG_FILE for folder in (source / "designer", source))
+    return any(place.exists() and read_config(place).get("kind") == "designer" for place in places)
 
 
 def check_levels(levels: int) -> None:

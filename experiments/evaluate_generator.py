@@ -14,7 +14,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from agents.designer import draw_starts
+from agents.episodes import draw_starts
 from envs import UserError, get_problem
 from envs.errors import unknown_name
 from envs.level_io import read_folder, read_levels

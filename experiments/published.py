@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.designer import Designer, draw_starts
+from agents.episodes import Designer, draw_starts
 from envs import UserError, get_problem
 from envs.criteria import Criteria, get_criteria, judge
 from envs.evaluation import Estimate, bootstrap, number, percent

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.designer import Designs, PolicyDesigner
+from agents.designer import PolicyDesigner
+from agents.episodes import Designs
 from agents.evaluation import Row
 from agents.training import Progress
 from envs.evaluation import number, percent

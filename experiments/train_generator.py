@@ -67,7 +67,7 @@ class Options(TrackOptions):
         model: the model's settings as names and values, such as: layers 4 width 128.
         fit: how to train, likewise: batch, learning_rate, warm_up, weight_decay, clip, ema, condition_dropout,
             symmetries, patience, threads.
-        sampling: how to sample, likewise.
+        sampling: how to sample, likewise; the saved generator is sampled so unless it is told otherwise.
     """
 
     family: str = ""
@@ -267,8 +267,11 @@ def learn(
 def leave_results(generator: Generator, corpus: Corpus, folder: Path, options: Options) -> dict[str, float]:
     """Saves the generator, samples of it, pictures and learning curves; returns what the samples are worth."""
     problem = corpus.problem
+    if options.sampling:
+        chosen = asdict(generator.sampling_options(**options.sampling))
+        generator.facts["sampling"] = {name: chosen[name] for name in options.sampling}
     generator.save_pretrained(folder / GENERATOR_FOLDER)
-    samples = generator.sample(SAMPLES, options.seed, None, None, **options.sampling)
+    samples = generator.sample(SAMPLES, options.seed)
     playable = play_levels(problem, samples, SOLVER_SECONDS).playable
     held_out = play_levels(problem, corpus.held_out.levels[:SAMPLES], SOLVER_SECONDS).playable
     distinct = len(np.unique(samples.reshape(len(samples), -1), axis=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
@@ -16,21 +17,18 @@ from torch.nn import functional
 from envs import UserError
 from envs.counts import kept
 from envs.problem import Shape
-from generators.adversarial import Critic, gradient_penalty, one_hot, real_penalty, straight_through
-from generators.decoding import decode_logits
-from generators.generator import FitOptions, Request
+from generators.adversarial import Critic, gradient_penalty, one_hot, real_penalty
+from generators.draws import Draws, level_seeds
+from generators.generator import FitOptions
+from generators.graphs import Graph, misfit, slope_of
 from generators.judging.patterns import mean_divergence
 from generators.neural import NeuralGenerator
-from generators.options import options_of
 from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, adamw, descend
 
 #: How many sampled levels the held-out score looks at.
 _SCORED = 500
-
-#: How many latents a level with fixed tiles begins from, and how far a step of their optimisation goes.
-_STARTS, _STEP = 8, 0.1
 
 
 @dataclass(frozen=True)
@@ -78,28 +76,6 @@ class AdversarialConfig:
             raise UserError(f"penalty must be a finite number of at least 0; got {self.penalty}.")
 
 
-@dataclass(frozen=True)
-class AdversarialSampling:
-    """What sampling from adversarial families has in common.
-
-    Attributes:
-        temperature: of the draw of each tile; 0 takes the likeliest.
-        constrained: whether tiles are chosen so that levels keep the count rules of the corpus.
-        fixed_steps: the steps by which latents are changed until their levels agree with fixed tiles.
-    """
-
-    temperature: float = 0.25
-    constrained: bool = True
-    fixed_steps: int = 20
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        if not 0 <= self.temperature < math.inf:
-            raise UserError(f"temperature must be a finite number of at least 0; got {self.temperature}.")
-        if self.fixed_steps < 0:
-            raise UserError(f"fixed_steps must be at least 0; got {self.fixed_steps}.")
-
-
 def coarse_sides(shape: Shape, doublings: int) -> tuple[list[int], int]:
     """Returns the sides of the map that grows into a level, and by how many doublings.
 
@@ -115,8 +91,8 @@ def coarse_sides(shape: Shape, doublings: int) -> tuple[list[int], int]:
 class AdversarialGenerator(NeuralGenerator):
     """A generator trained against a critic.
 
-    `build` returns a module with the parts `generator` and `critic`; `tile_logits` runs the first on latents. Config
-    and Sampling derive from `AdversarialConfig` and `AdversarialSampling`.
+    `build` returns a module with the parts `generator` and `critic`. Config and Sampler derive from `AdversarialConfig`
+    and `AdversarialSampler`.
 
     Fixed tiles are held by construction: of some latents the one whose level agrees best with them is taken and
     changed along the gradient of their likelihood, and the level is decoded around them.
@@ -136,19 +112,8 @@ class AdversarialGenerator(NeuralGenerator):
     # What a family defines.
 
     @abstractmethod
-    def draw_latents(self, n: int, sampling: Any, random: torch.Generator) -> Tensor:
-        """Draws latents as `tile_logits` takes them, float32 (n, ...); all of them normal where sampling is None."""
-
-    @abstractmethod
-    def tile_logits(self, latents: Tensor, condition: Tensor, sampling: Any, random: torch.Generator | None) -> Tensor:
-        """Returns the logits of tiles, float32 (b, tiles, height, width).
-
-        Args:
-            latents: as `draw_latents` returns them.
-            condition: float32 (b, spec.condition_size).
-            sampling: how to sample; None while training.
-            random: the source of further draws; None for none, where equal latents must give equal levels.
-        """
+    def fake(self, asked: Asked, temperature: float, random: torch.Generator) -> Tensor:
+        """Returns generated levels for training, float32 (b, tiles, *shape), that gradients pass through."""
 
     # Building.
 
@@ -224,14 +189,11 @@ class AdversarialGenerator(NeuralGenerator):
         that repeat another one: losses of a generator and a critic do not tell how good either is.
         """
         count = min(len(levels), _SCORED)
-        random = torch.Generator().manual_seed(1)
-        sampling = self.Sampling(constrained=False)
+        sampler, sampling, seeds = self.sampler(), self.Sampling(constrained=False), level_seeds(1, count)
         found = []
         for first in range(0, count, self.chunk):
-            told = asked.dense[first : min(first + self.chunk, count)]
-            latents = self.draw_latents(len(told), sampling, random).to(told.device)
-            logits = self.tile_logits(latents, told, sampling, random)
-            found.append(self.decode(logits, None, sampling, random))
+            part = slice(first, min(first + self.chunk, count))
+            found.append(sampler.made(asked.dense[part].cpu().numpy(), None, sampling, Draws(seeds[part])))
         made = np.concatenate(found)
         reference = levels.cpu().numpy().astype(np.uint8)
         broken = 1 - kept(self.spec.count_rules(), made, self.spec.tiles).mean()
@@ -243,11 +205,6 @@ class AdversarialGenerator(NeuralGenerator):
         first, last = self.config.first_temperature, self.config.last_temperature
         return float(first * (last / first) ** min(1.0, share / 0.8))
 
-    def fake(self, asked: Asked, temperature: float, random: torch.Generator) -> Tensor:
-        """Returns generated levels for training, float32 (b, tiles, *shape), that gradients pass through."""
-        latents = self.draw_latents(len(asked), None, random).to(asked.dense.device)
-        return straight_through(self.tile_logits(latents, asked.dense, None, random), temperature, random)
-
     def _critic(self, shown: Tensor, asked: Asked) -> Tensor:
         scores: Tensor = cast("Critic", self.network.critic)(shown, asked.dense)
         return scores
@@ -257,14 +214,25 @@ class AdversarialGenerator(NeuralGenerator):
 
     # Sampling.
 
-    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray | Tensor:
-        """Samples levels; see `NeuralGenerator.generate`."""
-        if request.fixed is None:
-            latents = self.draw_latents(request.n, sampling, random).to(asked.dense.device)
-        else:
-            latents = self._around(request.fixed, asked, sampling, random)
-        logits = self.tile_logits(latents, asked.dense, sampling, random)
-        return self.decode(logits, request.fixed, sampling, random)
+    def latent_graphs(self, logits: Callable[..., Tensor], *inputs: str) -> dict[str, Graph]:
+        """Returns the graphs of `AdversarialSampler`.
+
+        Args:
+            logits: from latents and the inputs to float32 (b, tiles, *shape).
+            inputs: the names of what it takes beside latents.
+        """
+
+        def generate(latents: Tensor, *others: Tensor) -> Tensor:
+            return logits(latents, *others).flatten(2).transpose(1, 2)
+
+        def unlikely(latents: Tensor, *others: Tensor) -> Tensor:
+            return misfit(generate(latents, *others[:-1]), others[-1])
+
+        names = ("latents", *inputs)
+        return {
+            "generate": Graph(generate, names, ("logits",)),
+            "misfit_slope": Graph(slope_of(unlikely), (*names, "wanted"), ("slope",), slope=True),
+        }
 
     def from_latents(
         self, latents: Any, condition: Condition | None = None, fixed_tiles: Any = None, **sampling: Any
@@ -287,56 +255,11 @@ class AdversarialGenerator(NeuralGenerator):
         size = self.config.latent_size
         if given.ndim != 2 or given.shape[1] != size or not len(given) or not np.isfinite(given).all():
             raise UserError(f"Latents must be finite numbers of shape (n, {size}), n at least 1; got {given.shape}.")
-        options: Any = options_of(self.Sampling, {**sampling, "temperature": 0.0}, f"sampling option of {self.name}")
-        values, labels = self.spec.values(condition, len(given))
-        fixed = self._fixed(fixed_tiles, len(given))
-        self.network.eval()
-        parts = []
-        with torch.no_grad():
-            for first in range(0, len(given), self.chunk):
-                part = slice(first, first + self.chunk)
-                asked = Asked.of(self.spec, values[part], labels[part], self.device)
-                chosen = torch.from_numpy(given[part]).to(self.device)
-                logits = self.tile_logits(chosen, asked.dense, options, None)
-                held = None if fixed is None else fixed[part]
-                parts.append(self.decode(logits, held, options, torch.Generator().manual_seed(0)))
+        options = self.sampling_options(**sampling)
+        request = self.request(len(given), 0, condition, fixed_tiles)
+        sampler, parts = self.sampler(), []
+        for first in range(0, len(given), self.chunk):
+            part = slice(first, first + self.chunk)
+            asked = request.part(part)
+            parts.append(sampler.likeliest(given[part], sampler.dense(asked), asked.fixed, options))
         return np.concatenate(parts)
-
-    def _around(self, fixed: NDArray[np.int16], asked: Asked, sampling: Any, random: torch.Generator) -> Tensor:
-        """Returns latents whose levels agree with fixed tiles, int16 (n, *shape), as well as may be."""
-        n = len(fixed)
-        device = asked.dense.device
-        wanted = torch.from_numpy(fixed.astype(np.int64)).to(device)
-        told = asked.dense.repeat_interleave(_STARTS, dim=0)
-        starts = self.draw_latents(n * _STARTS, sampling, random).to(device)
-        logits = self.tile_logits(starts, told, sampling, None)
-        misfit = self._misfit(logits, wanted.repeat_interleave(_STARTS, dim=0)).view(n, _STARTS)
-        latents = starts.view(n, _STARTS, -1)[torch.arange(n, device=device), misfit.argmin(dim=1)]
-        if not sampling.fixed_steps:
-            return latents
-        # They keep their length, for nearly all normal vectors of many numbers are about as long.
-        length = latents.norm(dim=1, keepdim=True)
-        with torch.enable_grad():
-            moved = latents.clone().requires_grad_()
-            optimiser = torch.optim.Adam([moved], lr=_STEP)
-            for _ in range(sampling.fixed_steps):
-                optimiser.zero_grad()
-                logits = self.tile_logits(moved, asked.dense, sampling, None)
-                (moved.grad,) = torch.autograd.grad(self._misfit(logits, wanted).sum(), moved)
-                optimiser.step()
-                with torch.no_grad():
-                    moved.mul_(length / moved.norm(dim=1, keepdim=True).clamp_min(1e-6))
-        return moved.detach()
-
-    @staticmethod
-    def _misfit(logits: Tensor, wanted: Tensor) -> Tensor:
-        """Returns how unlikely fixed tiles are, float32 (n,): the sum over those cells of nats."""
-        return functional.cross_entropy(logits, wanted, ignore_index=-1, reduction="none").flatten(1).sum(dim=1)
-
-    def decode(
-        self, logits: Tensor, fixed: NDArray[np.int16] | None, sampling: Any, random: torch.Generator
-    ) -> NDArray[np.uint8]:
-        """Returns levels by their tiles' logits, float32 (n, tiles, *shape)."""
-        cells = logits.flatten(2).transpose(1, 2)
-        levels = decode_logits(cells, self.spec, random, sampling.temperature, fixed, sampling.constrained)
-        return levels.reshape(len(logits), *self.spec.shape)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs import UserError
 from generators.counting import CountingGenerator, nats_per_tile
-from generators.generator import Request, Scores
+from generators.generator import Scores
+from generators.sampling import Request
 from generators.spec import Condition, LevelSpec
 from generators.writing import FreeDecoding, Writer
 
@@ -52,7 +53,7 @@ class BackoffGenerator(CountingGenerator):
     """
 
     Sampling = FreeDecoding
-    chunk: ClassVar[int] = 1024
+    chunk = 1024
 
     def __init__(self, spec: LevelSpec, config: Any = None) -> None:
         super().__init__(spec, config)

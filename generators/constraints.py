@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from envs import UserError
 from envs.counts import CountRule, rule_arrays
+from generators.spec import LevelSpec
 
 #: What a rule's value may pass its bounds by while a level is being written, where it can still come back.
 _EXCURSION = 12
@@ -109,3 +111,14 @@ class CountTable:
         fine = self.cells_needed[self.successors[states]] <= left - 1
         fine[~fine.any(axis=1)] = True
         return np.asarray(fine, np.bool_)
+
+
+@lru_cache(maxsize=8)
+def count_table(spec: LevelSpec) -> CountTable | None:
+    """Returns the table of the rules that levels of a spec must keep; None where there are no rules.
+
+    Raises:
+        UserError: see `CountTable`.
+    """
+    rules = spec.count_rules()
+    return CountTable(rules, spec.tiles) if rules else None

@@ -1,47 +1,15 @@
-"""Deciding one symbol after another: which are allowed, which are likely enough, and beams of several levels."""
+"""Deciding one symbol after another: what count rules allow, and beams of several levels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from generators.constraints import CountTable
-
-#: What stands for an impossible symbol's log-probability.
-NEVER = float("-inf")
-
-
-def likely(scores: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """Returns log-probabilities, with those that are too unlikely set to minus infinity.
-
-    Args:
-        scores: float32 (..., symbols), logits, minus infinity where a symbol is not allowed.
-        temperature: the scores are divided by it.
-        top_k: keep so many of the likeliest symbols; 0 keeps all.
-        top_p: keep the likeliest symbols that together have this probability (Holtzman 2020); 1 keeps all.
-    """
-    scores = scores / temperature
-    if top_k and top_k < scores.shape[-1]:
-        least = scores.topk(top_k, dim=-1).values[..., -1:]
-        scores = scores.masked_fill(scores < least, NEVER)
-    if top_p < 1:
-        ordered, places = scores.sort(dim=-1, descending=True)
-        chances = ordered.softmax(dim=-1)
-        # A symbol stays where those before it do not reach the share yet, so that the first always does.
-        dropped = chances.cumsum(dim=-1) - chances >= top_p
-        scores = scores.masked_fill(torch.zeros_like(dropped).scatter(-1, places, dropped), NEVER)
-    return scores.log_softmax(dim=-1)
-
-
-def pick(chances: Tensor, random: torch.Generator) -> Tensor:
-    """Draws one symbol for each row of log-probabilities, float32 (b, symbols); int64 (b,)."""
-    # Drawn by the random source of the processor, so that levels do not depend on the device.
-    drawn = torch.multinomial(chances.float().cpu().exp(), 1, generator=random)[:, 0]
-    return drawn.to(chances.device)
+from generators.draws import Draws
+from generators.shares import NEVER
 
 
 class Beams:
@@ -50,52 +18,52 @@ class Beams:
     Args:
         levels: how many levels are wanted.
         beams: how many are drawn for each.
-        device: where.
     """
 
-    def __init__(self, levels: int, beams: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, levels: int, beams: int) -> None:
         self.levels, self.beams = levels, beams
         #: The log-probability of each level so far, and the same with Gumbel noise; all beams begin as one.
-        self.scores = torch.full((levels, beams), NEVER, device=device, dtype=torch.float64)
+        self.scores = np.full((levels, beams), NEVER)
         self.scores[:, 0] = 0.0
-        self.perturbed = self.scores.clone()
+        self.perturbed = self.scores.copy()
 
-    def extend(self, chances: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    def extend(self, chances: NDArray[np.float64], draws: Draws) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draws the next symbols.
 
         Args:
-            chances: float32 (levels * beams, symbols), the log-probabilities of the symbols.
-            random: the source of the draws.
+            chances: float64 (levels * beams, symbols), the log-probabilities of the symbols.
+            draws: the random numbers of the levels wanted.
 
         Returns:
             int64 (levels * beams,) twice: which of the sequences goes on in each place, and with which symbol.
         """
         symbols = chances.shape[1]
-        scores = self.scores[..., None] + chances.double().view(self.levels, self.beams, symbols)
-        uniform = torch.rand(scores.shape, generator=random, dtype=torch.float64).clamp(1e-300, 1 - 1e-16)
-        noisy = scores - torch.log(-torch.log(uniform.to(scores.device)))
+        scores = self.scores[..., None] + chances.reshape(self.levels, self.beams, symbols)
+        uniforms = np.clip(draws.uniforms(self.beams, symbols), 1e-300, 1 - 1e-16)
+        noisy = scores - np.log(-np.log(uniforms))
         # The greatest of a sequence's children must have the sequence's own noise: Kool 2019, appendix B.3.
-        greatest = noisy.max(dim=2, keepdim=True).values
-        alive = torch.isfinite(self.perturbed)[..., None] & torch.isfinite(scores)
+        greatest = noisy.max(axis=2, keepdims=True)
+        alive = np.isfinite(self.perturbed)[..., None] & np.isfinite(scores)
         own = self.perturbed[..., None]
-        inner = own - noisy + torch.log1p(-torch.exp(noisy - greatest))
-        shifted = own - inner.clamp(min=0) - torch.log1p(torch.exp(-inner.abs()))
-        shifted = torch.where(noisy == greatest, own, shifted)
-        best = torch.where(alive, shifted, NEVER).flatten(1).topk(self.beams, dim=1)
-        self.perturbed = best.values
-        self.scores = torch.where(torch.isfinite(best.values), scores.flatten(1).gather(1, best.indices), NEVER)
-        first = torch.arange(self.levels, device=chances.device)[:, None] * self.beams
-        parents = first + torch.div(best.indices, symbols, rounding_mode="floor")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            inner = own - noisy + np.log1p(-np.exp(noisy - greatest))
+            shifted = own - np.maximum(inner, 0) - np.log1p(np.exp(-np.abs(inner)))
+        shifted = np.where(noisy == greatest, own, shifted)
+        ranked = np.where(alive, shifted, NEVER).reshape(self.levels, -1)
+        best = np.argsort(-ranked, axis=1, kind="stable")[:, : self.beams]
+        self.perturbed = np.take_along_axis(ranked, best, axis=1)
+        dead = ~np.isfinite(self.perturbed)
+        flat = scores.reshape(self.levels, -1)
+        self.scores = np.where(dead, NEVER, np.take_along_axis(flat, best, axis=1))
+        parents = np.arange(self.levels)[:, None] * self.beams + best // symbols
+        chosen = best % symbols
         # A place with no level left goes on with the best one's, so that it stays a level; it is never chosen.
-        dead = ~torch.isfinite(best.values)
-        parents = torch.where(dead, parents[:, :1], parents)
-        chosen = torch.where(dead, (best.indices % symbols)[:, :1], best.indices % symbols)
-        return parents.flatten(), chosen.flatten()
+        parents, chosen = np.where(dead, parents[:, :1], parents), np.where(dead, chosen[:, :1], chosen)
+        return parents.reshape(-1), chosen.reshape(-1)
 
-    def best(self) -> Tensor:
+    def best(self) -> NDArray[np.int64]:
         """Returns the number of the likeliest sequence of each level, int64 (levels,)."""
-        first = torch.arange(self.levels, device=self.scores.device) * self.beams
-        return first + self.scores.argmax(dim=1)
+        return np.arange(self.levels) * self.beams + self.scores.argmax(axis=1)
 
 
 class Counting:
@@ -108,17 +76,16 @@ class Counting:
         free: int64 (b,), how many cells are to be decided.
     """
 
-    def __init__(self, table: CountTable, turns: Sequence[int], known: Tensor, free: Tensor) -> None:
-        device = known.device
-        needed = [_cells_of_pass(table, np.asarray(turns), turn) for turn in range(max(turns) + 1)]
+    def __init__(
+        self, table: CountTable, turns: Sequence[int], known: NDArray[np.int64], free: NDArray[np.int64]
+    ) -> None:
         #: For each pass, how many cells of its own it takes to fulfil the rules from a state; and of any.
-        self.needed_now = torch.from_numpy(np.stack(needed)).to(device)
-        self.needed = torch.from_numpy(table.cells_needed).to(device)
-        self.successors = torch.from_numpy(table.successors).to(device)
-        self.free = free.clone()
-        self.state = torch.from_numpy(table.state_of(known.cpu().numpy())).to(device)
+        self.needed_now = np.stack([_cells_of_pass(table, np.asarray(turns), turn) for turn in range(max(turns) + 1)])
+        self.needed, self.successors = table.cells_needed, table.successors
+        self.free = free.copy()
+        self.state = table.state_of(known)
 
-    def allowed(self, turn: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+    def allowed(self, turn: NDArray[np.int64], left: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Tells what may be decided of the next cell.
 
         Args:
@@ -134,13 +101,13 @@ class Counting:
         tiles = room & (self.needed_now[turn[:, None], after] <= left[:, None] - 1)
         return tiles, self.needed_now[turn, self.state] <= left - 1
 
-    def place(self, tiles: Tensor, cells: Tensor) -> None:
+    def place(self, tiles: NDArray[np.int64], cells: NDArray[np.bool_]) -> None:
         """Notes tiles, int64 (b,), that were placed in some of the levels, bool (b,)."""
-        self.state = torch.where(cells, self.successors[self.state, tiles], self.state)
-        self.free = self.free - cells.long()
+        self.state = np.where(cells, self.successors[self.state, tiles], self.state)
+        self.free = self.free - cells
 
-    def choose(self, sequences: Tensor) -> None:
-        """Goes on with some of the levels; see `KeyValues.choose`."""
+    def choose(self, sequences: NDArray[np.int64]) -> None:
+        """Goes on with some of the levels: each may be taken several times or not at all."""
         self.free, self.state = self.free[sequences], self.state[sequences]
 
 

@@ -1,67 +1,17 @@
-"""How a level becomes a row of decisions for a model that writes tile by tile.
-
-In the orders row, column and snake there is one decision a cell: its tile. In the order "layers" there are several
-passes over the level. The first decides of each cell whether it is of the layout (a wall, say) or open; the next, which
-sees the whole layout, what is in each open cell: nothing, or one of the things of the game. Where a count rule sets
-one thing against another, as crates against targets, it gets a last pass to itself, which sees all the others.
-
-So every tile has a path of *symbols*, one for each pass that the cell takes part in. A symbol that ends a path is a
-tile; one that goes on says that a later pass decides.
-"""
+"""How a level becomes a row of decisions for a model that writes tile by tile: the passes of `generators.passes`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from envs.orders import cell_order
-from envs.problem import Shape
-from generators.spec import LevelSpec
-
-Order = Literal["layers", "row", "column", "snake"]
-
-#: Tiles with less than this share of the training corpus's cells are things, in the order "layers".
-RARE = 0.05
+from generators.passes import Passes
 
 #: Counts below this are told to the network one by one.
 EXACT = 9
-
-
-def paths_of(spec: LevelSpec, order: Order) -> tuple[tuple[int, ...], ...]:
-    """Returns the path of each tile: its symbol in the first pass, the second, and so on.
-
-    In the order "layers" things are the first tile, which is the empty one, all rare tiles and all that count rules
-    name. In the others each tile is a symbol.
-    """
-    tiles = range(len(spec.tiles))
-    rules = spec.count_rules()
-    counted = {name for rule in rules for name in rule.coefficients}
-    things = [tile for tile in tiles if tile == 0 or spec.frequencies[tile] < RARE or spec.tiles[tile] in counted]
-    if order != "layers" or len(things) == len(tiles) or len(things) == 1:
-        return tuple((tile,) for tile in tiles)
-    tied = {
-        name for rule in rules if min(rule.coefficients.values()) < 0 for name, k in rule.coefficients.items() if k > 0
-    }
-    late = [tile for tile in things if spec.tiles[tile] in tied]
-    paths: dict[int, tuple[int, ...]] = {}
-    fresh = iter(range(len(tiles) + 2))
-    opened = next(fresh)
-    for tile in tiles:
-        if tile not in things:
-            paths[tile] = (next(fresh),)
-    rest = next(fresh) if late else opened
-    for tile in things:
-        if late and (tile == 0 or tile in late):
-            paths[tile] = (opened, rest, next(fresh))
-        else:
-            paths[tile] = (opened, next(fresh))
-    return tuple(paths[tile] for tile in tiles)
 
 
 @dataclass(frozen=True)
@@ -89,16 +39,10 @@ class Decisions:
 
 
 class TileSequence(nn.Module):
-    """The tables that turn levels into decisions and back. Nothing in it learns.
-
-    Cells that have the same tile in every training level are constant: they are not decided, but known from the start.
+    """The tables that turn levels into decisions and back, as tensors. Nothing in it learns.
 
     Args:
-        shape: the (height, width) of levels.
-        paths: see `paths_of`.
-        order: row, column and snake as in `envs.orders.cell_order`; layers goes row by row in every pass.
-        constant: int64 (height * width,), the tile of constant cells, -1 in all others.
-        radius: how far around its cell a decision sees the symbols that are known.
+        passes: the tables.
     """
 
     cells: Tensor
@@ -110,58 +54,20 @@ class TileSequence(nn.Module):
     choices: Tensor
     sources: Tensor
 
-    def __init__(
-        self,
-        shape: Shape,
-        paths: tuple[tuple[int, ...], ...],
-        order: Order,
-        constant: NDArray[np.int64],
-        radius: int,
-    ) -> None:
+    def __init__(self, passes: Passes) -> None:
         super().__init__()
-        self.shape = shape
-        self.order = order
-        self.total = shape[0] * shape[1]
-        self.passes = max(map(len, paths))
-        self.symbols = 1 + max(symbol for path in paths for symbol in path)
-        #: The symbols of the window: all that can be decided, and cells outside the level, and unknown ones.
-        self.outside, self.unknown, self.seen = self.symbols, self.symbols + 1, self.symbols + 2
-        symbol_tile = np.full(self.symbols, -1)
-        goes_on = np.zeros(self.symbols, np.bool_)
-        choices = np.zeros((1 + self.symbols, self.symbols), np.bool_)
-        for tile, path in enumerate(paths):
-            symbol_tile[path[-1]] = tile
-            goes_on[list(path[:-1])] = True
-            for before, symbol in zip((-1, *path), path, strict=False):
-                choices[1 + before, symbol] = True
-        visited = cell_order(shape, "row" if order == "layers" else order)
-        cells = visited[constant[visited] < 0]
-        tables = {
-            "cells": cells,
-            "constant": constant,
-            # A path that has ended stays where it is.
-            "path": [[*path, *path[-1:] * (self.passes - len(path))] for path in paths],
-            "length": [len(path) for path in paths],
-            "symbol_tile": symbol_tile,
-            "goes_on": goes_on,
-            "choices": choices,
-            "sources": _sources(shape, cells, radius, self.passes),
-        }
-        for name, table in tables.items():
+        self.shape, self.order, self.total = passes.shape, passes.order, passes.total
+        self.passes, self.symbols, self.stages = passes.passes, passes.symbols, passes.stages
+        self.outside, self.unknown, self.seen = passes.outside, passes.unknown, passes.seen
+        self.filling = passes.filling
+        for name in ("cells", "constant", "path", "length", "symbol_tile", "goes_on", "choices", "sources"):
             # What is learned is saved; tables are made again. Only the corpus knows which cells are constant.
-            self.register_buffer(name, torch.as_tensor(np.asarray(table)), persistent=name == "constant")
-        #: What stands for the stage of a decision that is only there to fill up: one that has choices.
-        self.filling = int(np.flatnonzero(choices.any(axis=1))[-1])
+            self.register_buffer(name, torch.as_tensor(getattr(passes, name)), persistent=name == "constant")
 
     @property
     def window(self) -> int:
         """How many cells around its own a decision sees."""
         return int(self.sources.shape[2])
-
-    @property
-    def stages(self) -> int:
-        """How many stages there are."""
-        return self.symbols + 1
 
     def decisions(self, levels: Tensor) -> Decisions:
         """Returns the decisions that make levels, int64 (b, height, width)."""
@@ -205,9 +111,8 @@ class TileSequence(nn.Module):
         source = self.sources[turn, step]
         return known.gather(1, source.flatten(1)).view(source.shape)
 
-    def features(self, decisions: Decisions) -> Tensor:
-        """Returns counts as numbers for a network, float32 (b, t, count_features)."""
-        counts = decisions.counts
+    def features(self, counts: Tensor) -> Tensor:
+        """Returns counts, int64 (..., symbols + 1), as numbers for a network, float32 (..., count_features)."""
         exact = one_hot(counts.clamp(max=EXACT - 1), EXACT).float()
         share = counts[..., None].float() / max(1, len(self.cells))
         return torch.cat([exact, share], dim=-1).flatten(-2)
@@ -216,31 +121,3 @@ class TileSequence(nn.Module):
     def count_features(self) -> int:
         """How many numbers `features` returns for a decision."""
         return (self.symbols + 1) * (EXACT + 1)
-
-
-def _sources(shape: Shape, cells: NDArray[np.int64], radius: int, passes: int) -> NDArray[np.int64]:
-    """Returns where in `TileSequence.known` each decision's window comes from, int64 (passes, cells, w).
-
-    Of a cell that was decided before in the same pass the symbol of this pass is known, of others that of the last one.
-    Constant cells always are.
-    """
-    height, width = shape
-    total = height * width
-    place = np.full(total, -1, np.int64)
-    place[cells] = np.arange(len(cells))
-    offsets = np.arange(-radius, radius + 1)
-    down, right = (part.reshape(-1) for part in np.meshgrid(offsets, offsets, indexing="ij"))
-    rows, columns = cells[:, None] // width + down, cells[:, None] % width + right
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    others = np.where(inside, rows * width + columns, 0)
-    constant, before = place[others] < 0, place[others] < np.arange(len(cells))[:, None]
-    outside, unknown = passes * total, passes * total + 1
-    tables = []
-    for turn in range(passes):
-        earlier = unknown if turn == 0 else (turn - 1) * total + others
-        table = np.where(before, turn * total + others, earlier)
-        table = np.where(constant, (passes - 1) * total + others, table)
-        tables.append(np.where(inside, table, outside))
-    sources = np.stack(tables)
-    # Where nothing is ever known there is nothing to learn.
-    return np.asarray(sources[..., (sources < outside).any(axis=(0, 1))], np.int64)

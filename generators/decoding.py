@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from envs import UserError
 from envs.counts import CountRule, rule_arrays
 from envs.kernels import inline, kernel
+from generators.draws import Draws
+from generators.shares import log_softmax, softmax
 from generators.spec import LevelSpec
 
 #: The most states that an automaton of counts may have.
@@ -126,9 +127,9 @@ def count_automaton(spec: LevelSpec) -> CountAutomaton | None:
 
 
 def decode_logits(
-    logits: NDArray | torch.Tensor,
+    logits: NDArray,
     spec: LevelSpec,
-    random: np.random.Generator | torch.Generator,
+    draws: Draws,
     temperature: float = 1.0,
     fixed: NDArray | None = None,
     constrained: bool = True,
@@ -142,9 +143,9 @@ def decode_logits(
     taken: independent draws, changed where it costs least.
 
     Args:
-        logits: floats (n, cells, tiles), an array or a tensor; -inf for a tile that must not be in a cell.
+        logits: floats (n, cells, tiles); -inf for a tile that must not be in a cell.
         spec: what the levels are; its rules are `spec.count_rules()`.
-        random: a numpy Generator, or a torch Generator of the CPU.
+        draws: the levels' random numbers.
         temperature: logits are divided by it.
         fixed: whole numbers (n, cells) or (n, *shape), the tile that is already in a cell, -1 where none is. Fixed
             tiles count; those that are more than the rules allow are taken for nothing counted.
@@ -159,20 +160,20 @@ def decode_logits(
     Raises:
         UserError: the rules are too many to be kept.
     """
-    given = logits.detach().cpu().numpy() if isinstance(logits, torch.Tensor) else np.asarray(logits)
+    given = np.asarray(logits)
     if balanced and 0 < temperature != 1:
         given, temperature = keep_shares(given, temperature), 1.0
     n, cells, tiles = given.shape
     held = np.full((n, cells), -1, np.int64) if fixed is None else np.asarray(fixed).reshape(n, cells).astype(np.int64)
     automaton = count_automaton(spec) if constrained else None
-    uniforms = _uniforms(random, (n, cells)) if temperature > 0 else np.zeros((n, cells))
+    uniforms = draws.uniforms(cells) if temperature > 0 else np.zeros((n, cells))
     levels = np.empty((n, cells), np.uint8)
     failed = np.zeros(n, np.bool_)
     step = max(1, _CHUNK // (cells * tiles))
     for first in range(0, n, step):
         part = slice(first, first + step)
         if temperature > 0:
-            shares = _probabilities(given[part], temperature)
+            shares = softmax(given[part].astype(np.float64), temperature)
             if automaton is None:
                 _draw_freely(shares, uniforms[part], held[part], levels[part])
             else:
@@ -180,11 +181,12 @@ def decode_logits(
         elif automaton is None:
             levels[part] = _likeliest(given[part], held[part])
         else:
-            chances = _log_probabilities(given[part], 1.0)
+            chances = log_softmax(given[part].astype(np.float64))
             _find_best(chances, held[part], *_arrays(automaton), levels[part], failed[part])
     rows = np.flatnonzero(failed)
     if automaton is not None and len(rows):
-        levels[rows] = _decode_failed(given[rows], temperature, random, uniforms[rows], held[rows], automaton)
+        draws.choose(rows)
+        levels[rows] = _decode_failed(given[rows], temperature, draws, uniforms[rows], held[rows], automaton)
     return levels
 
 
@@ -202,20 +204,26 @@ def keep_shares(logits: NDArray, temperature: float) -> NDArray[np.float32]:
     Returns:
         float32 (n, cells, tiles); to be drawn from at temperature 1.
     """
-    scaled = torch.from_numpy(np.array(logits, np.float32))
-    wanted = scaled.softmax(dim=2).mean(dim=1).clamp(min=1e-12)
-    scaled = scaled / temperature
+    # Tiles come first, for NumPy is many times faster along long rows than along a few tiles.
+    scaled = np.array(np.moveaxis(logits, 2, 0), np.float32, order="C")
+    wanted = _expected(scaled)
+    scaled /= temperature
     for _ in range(_FITTINGS):
-        found = scaled.softmax(dim=2).mean(dim=1).clamp(min=1e-12)
-        scaled += (wanted.log() - found.log())[:, None]
-    balanced: NDArray[np.float32] = scaled.numpy()
-    return balanced
+        scaled += np.log(wanted / _expected(scaled))
+    return np.ascontiguousarray(np.moveaxis(scaled, 0, 2))
+
+
+def _expected(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns the share of cells that each tile is expected in, (tiles, n, 1), by logits (tiles, n, cells)."""
+    shares = np.exp(logits - logits.max(axis=0))
+    shares /= shares.sum(axis=0)
+    return np.maximum(shares.mean(axis=2, keepdims=True), np.float32(1e-12))
 
 
 def _decode_failed(
     logits: NDArray,
     temperature: float,
-    random: np.random.Generator | torch.Generator,
+    draws: Draws,
     uniforms: NDArray[np.float64],
     fixed: NDArray[np.int64],
     automaton: CountAutomaton,
@@ -223,12 +231,12 @@ def _decode_failed(
     """Returns the levels whose rules are too unlikely to be kept by draws, or cannot be kept."""
     if temperature == 0:
         return _likeliest(logits, fixed)
-    chances = _log_probabilities(logits, temperature)
-    noise = -np.log(-np.log(np.clip(_uniforms(random, chances.shape), 1e-300, 1 - 1e-16)))
+    chances = log_softmax(logits.astype(np.float64), temperature)
+    noise = draws.gumbels(*chances.shape[1:])
     found, free = np.empty(fixed.shape, np.uint8), np.empty(fixed.shape, np.uint8)
     impossible = np.zeros(len(found), np.bool_)
     _find_best(chances + noise, fixed, *_arrays(automaton), found, impossible)
-    _draw_freely(_probabilities(logits, temperature), uniforms, fixed, free)
+    _draw_freely(softmax(logits.astype(np.float64), temperature), uniforms, fixed, free)
     return np.where(impossible[:, None], free, found)
 
 
@@ -239,32 +247,6 @@ def _likeliest(logits: NDArray, fixed: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 def _arrays(automaton: CountAutomaton) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     return automaton.kinds, automaton.successors, automaton.fulfilled
-
-
-def _uniforms(random: np.random.Generator | torch.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Returns float64 numbers in [0, 1) from a numpy or torch generator."""
-    if isinstance(random, np.random.Generator):
-        return random.random(shape)
-    return torch.rand(shape, generator=random, dtype=torch.float64).numpy()
-
-
-def _probabilities(logits: NDArray, temperature: float) -> NDArray[np.float64]:
-    """Returns what a softmax over the last axis says, float64."""
-    shares = logits.astype(np.float64)
-    shares -= shares.max(axis=-1, keepdims=True)
-    shares /= temperature
-    np.exp(shares, out=shares)
-    shares /= shares.sum(axis=-1, keepdims=True)
-    return shares
-
-
-def _log_probabilities(logits: NDArray, temperature: float) -> NDArray[np.float64]:
-    """Returns the logarithms of what a softmax over the last axis says, float64."""
-    scaled = logits.astype(np.float64)
-    scaled -= scaled.max(axis=-1, keepdims=True)
-    scaled /= temperature
-    scaled -= np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
-    return scaled
 
 
 @kernel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,7 +19,8 @@ from safetensors.numpy import save as save_arrays
 from envs import UserError
 from envs.files import write_atomically
 from generators.corpus import Corpus
-from generators.options import check_threads, options_of
+from generators.options import NoOptions, check_threads
+from generators.sampling import LevelSource
 from generators.searchable import Real, Whole
 from generators.spec import Condition, LevelSpec
 from generators.storage import STORAGE, pack
@@ -29,14 +30,6 @@ CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card
 
 #: What config.json calls the folder of a saved generator.
 KIND = "generator"
-
-#: How many candidates a family that cannot hold tiles fixed draws for each level.
-CANDIDATES = 16
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """For a family that has no options of some kind."""
 
 
 @dataclass(frozen=True)
@@ -144,32 +137,7 @@ class Scores:
     note: str = "each tile given those before it"
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is to be sampled, checked.
-
-    Attributes:
-        n: how many levels.
-        seed: fixes the draws.
-        values: float64 (n, conditions), NaN where nothing is asked.
-        labels: int64 (n,), -1 where none is asked.
-        fixed: int16 (n, *shape), the tile that must stay in each cell, -1 where any may; None where nothing is fixed.
-    """
-
-    n: int
-    seed: int
-    values: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    fixed: NDArray[np.int16] | None = None
-
-    def part(self, first: int, last: int) -> Request:
-        """Returns what is asked of some of the levels, with a seed of its own."""
-        seed = int(np.random.SeedSequence([self.seed, first]).generate_state(1)[0])
-        fixed = None if self.fixed is None else self.fixed[first:last]
-        return Request(min(last, self.n) - first, seed, self.values[first:last], self.labels[first:last], fixed)
-
-
-class Generator(ABC):
+class Generator(LevelSource):
     """A model fitted to levels that samples levels. One file in `generators/families/` defines one subclass.
 
     Args:
@@ -178,19 +146,21 @@ class Generator(ABC):
     """
 
     #: The family's name on command lines, and what tables call it.
-    name: ClassVar[str]
-    title: ClassVar[str]
+    name: str
+    title: str
     #: Where it was published ("Kingma 2014").
     paper: ClassVar[str]
     #: Whether it is one of those that the others must be compared with.
     baseline: ClassVar[bool] = False
     #: Frozen dataclasses: the model's configuration, and the options of its sampling.
     Config: ClassVar[type] = NoOptions
-    Sampling: ClassVar[type] = NoOptions
+    Sampling: type = NoOptions
     #: Whether fixed tiles are held by construction, or by taking the candidate that comes nearest and writing them in.
-    keeps_fixed_tiles: ClassVar[Literal["construction", "resampling"]] = "resampling"
+    keeps_fixed_tiles: Literal["construction", "resampling"] = "resampling"
+    #: Whether count rules are kept by construction, but where the sampling option `constrained` is False.
+    holds_counts: bool = False
     #: How many levels are sampled at a time.
-    chunk: ClassVar[int] = 256
+    chunk: int = 256
     #: Fields of Config, as small as the family can be, for checks that train it in a moment.
     small: ClassVar[Mapping[str, Any]] = {}
     #: Whether levels can be asked for by their metrics and classes.
@@ -236,13 +206,6 @@ class Generator(ABC):
         """
 
     @abstractmethod
-    def draw(self, request: Request, sampling: Any) -> NDArray[np.uint8]:
-        """Samples at most `chunk` levels, uint8 (n, *shape).
-
-        A family that holds fixed tiles by construction must return levels that have them; others get none.
-        """
-
-    @abstractmethod
     def arrays(self) -> dict[str, NDArray]:
         """Returns all that was learned, by name."""
 
@@ -258,95 +221,11 @@ class Generator(ABC):
         """Returns what the model thinks of levels, uint8 (n, *shape); None where the family cannot tell."""
         return None
 
-    @classmethod  # noqa: B027 (most have nothing to check)
+    @classmethod
     def check_size(cls, spec: LevelSpec, config: Any, numbers: int) -> None:
         """Raises ValueError where a model would have far more than so many numbers; it does not make the model."""
 
     # What all families share.
-
-    def sample(
-        self,
-        n: int,
-        seed: int = 0,
-        condition: Condition | None = None,
-        fixed_tiles: Any = None,
-        **sampling: Any,
-    ) -> NDArray[np.uint8]:
-        """Samples levels.
-
-        Args:
-            n: how many.
-            seed: equal seeds give equal levels, for equal n.
-            condition: by a metric's name the value wanted, or (n,) values; by "label" a class.
-            fixed_tiles: whole numbers (*shape) or (n, *shape): the tile that must stay in a cell, -1 where any may.
-                They stay even where they break the count rules of the levels (two players), which are then not kept.
-            **sampling: options of the family's `Sampling`.
-
-        Returns:
-            uint8 (n, *shape).
-
-        Raises:
-            UserError: a number, a condition, a fixed tile or an option cannot be used.
-        """
-        request = self.request(n, seed, condition, fixed_tiles)
-        chosen: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
-        parts = []
-        for first in range(0, request.n, self.chunk):
-            part = request.part(first, first + self.chunk)
-            if part.fixed is None or self.keeps_fixed_tiles == "construction":
-                parts.append(self.draw(part, chosen))
-            else:
-                parts.append(self._draw_around(part, chosen))
-        return np.ascontiguousarray(np.concatenate(parts), np.uint8)
-
-    def request(self, n: int, seed: int, condition: Condition | None = None, fixed_tiles: Any = None) -> Request:
-        """Returns what is to be sampled, checked; see `sample`, which raises what this raises."""
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-            raise UserError(f"The number of levels must be a whole number of at least 1; got {n!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise UserError(f"The seed must be a whole number of at least 0; got {seed!r}.")
-        values, labels = self.spec.values(condition, int(n))
-        return Request(int(n), int(seed), values, labels, self._fixed(fixed_tiles, int(n)))
-
-    def _fixed(self, tiles: Any, n: int) -> NDArray[np.int16] | None:
-        """Returns fixed tiles for each of n levels, or None where nothing is fixed."""
-        if tiles is None:
-            return None
-        shape = self.spec.shape
-        try:
-            given = np.asarray(tiles)
-        except ValueError:
-            raise UserError(f"fixed_tiles must be of shape {shape} or {(n, *shape)}; its rows differ.") from None
-        if given.shape not in (shape, (n, *shape)) or not np.issubdtype(given.dtype, np.integer):
-            raise UserError(
-                f"fixed_tiles must be whole numbers of shape {shape} or {(n, *shape)}; got {given.dtype} {given.shape}."
-            )
-        if given.size and (given.max() >= len(self.spec.tiles) or given.min() < -1):
-            raise UserError(
-                f"fixed_tiles must be -1 where any tile may be, or tile ids 0 to {len(self.spec.tiles) - 1} "
-                f"({', '.join(self.spec.tiles)}); got {int(given.min())} to {int(given.max())}."
-            )
-        if (given < 0).all():
-            return None
-        return np.ascontiguousarray(np.broadcast_to(given, (n, *shape)), np.int16)
-
-    def _draw_around(self, request: Request, sampling: Any) -> NDArray[np.uint8]:
-        """For each level draws CANDIDATES, takes the one with the most fixed tiles in place, and writes in the rest."""
-        fixed = request.fixed
-        assert fixed is not None
-        each = replace(
-            request,
-            n=request.n * CANDIDATES,
-            values=request.values.repeat(CANDIDATES, axis=0),
-            labels=request.labels.repeat(CANDIDATES),
-            fixed=None,
-        )
-        drawn = np.concatenate(
-            [self.draw(each.part(first, first + self.chunk), sampling) for first in range(0, each.n, self.chunk)]
-        ).reshape(request.n, CANDIDATES, *self.spec.shape)
-        agree = ((drawn == fixed[:, None]) & (fixed[:, None] >= 0)).reshape(request.n, CANDIDATES, -1).sum(axis=2)
-        levels = drawn[np.arange(request.n), agree.argmax(axis=1)]
-        return np.where(fixed >= 0, fixed, levels).astype(np.uint8)
 
     def check_corpus(self, corpus: Corpus) -> None:
         """Raises UserError where a corpus is not of the spec's problem and shape."""

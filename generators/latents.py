@@ -7,51 +7,51 @@ What comes out is a `envs.latents.LatentDecoder`, which the representation `late
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from envs import UserError
 from envs.problem import Shape
-from generators.adversarial_generator import AdversarialGenerator
-from generators.families.vae import VariationalAutoencoder
-from generators.families.vqvae import VectorQuantisedAutoencoder
-from generators.generator import Generator
-from generators.integers import to_floats
-from generators.neural import NeuralGenerator
-from generators.suite import all_families, load_generator
+from generators.sampler import LatentSampler
+from generators.samplers import all_samplers
+from generators.sampling import LevelSource
 
 #: Levels are decoded so many at a time, never fewer: the last digits of a product of matrices depend on how many rows
 #: they have, and a level must not depend on how many others are decoded with it.
 BATCH = 32
 
-#: How many numbers place a code among the codes, where a level is a grid of codes.
-CODE_AXES = 4
 
-
-class GeneratorDecoder(ABC):
-    """A generator's decoder; a `envs.latents.LatentDecoder`.
+class GeneratorDecoder:
+    """The decoder of a generator as it is now; a `envs.latents.LatentDecoder`.
 
     Attributes:
-        generator: the generator.
+        generator: the generator, or what was exported of it.
+
+    Raises:
+        UserError: the generator has no latents.
     """
 
-    def __init__(self, generator: Any) -> None:
+    def __init__(self, generator: LevelSource) -> None:
+        sampler = generator.latent_sampler()
+        if sampler is None:
+            supported = [name for name, kind in all_samplers().items() if issubclass(kind, LatentSampler)]
+            raise UserError(
+                f"{generator.title} ({generator.name}) has no latents that can be decoded; train one of "
+                f"{', '.join(supported)}."
+            )
         self.generator = generator
+        self._sampler = sampler
+
+    def __reduce__(self) -> tuple[type[GeneratorDecoder], tuple[LevelSource]]:
+        # What runs the networks cannot be sent to other processes; it is made anew there.
+        return GeneratorDecoder, (self.generator,)
 
     @property
-    @abstractmethod
     def latents(self) -> int:
         """How many numbers a point has."""
-
-    @abstractmethod
-    def decode_batch(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
-        """Returns BATCH levels; see `decode`."""
+        return self._sampler.latents
 
     @property
     def problem(self) -> str:
@@ -90,95 +90,11 @@ class GeneratorDecoder(ABC):
             if fixed is not None:
                 held = np.full((BATCH, *self.shape), -1, np.int16)
                 held[:count] = fixed[first : first + count]
-            found[first : first + count] = self.decode_batch(points, held)[:count]
+            found[first : first + count] = self._sampler.level_of(points, held)[:count]
         return found
 
 
-class VaeDecoder(GeneratorDecoder):
-    """The decoder of a variational autoencoder."""
-
-    @property
-    def latents(self) -> int:
-        """How many numbers a level is encoded as."""
-        return int(self.generator.config.latents)
-
-    def decode_batch(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
-        """Returns levels; see `decode`."""
-        levels: NDArray[np.uint8] = self.generator.decode(latents, fixed_tiles=fixed)
-        return levels
-
-
-class AdversarialDecoder(GeneratorDecoder):
-    """The generator of an adversarial pair."""
-
-    @property
-    def latents(self) -> int:
-        """How many normal numbers a level is made from."""
-        return int(self.generator.config.latent_size)
-
-    def decode_batch(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
-        """Returns levels; see `decode`."""
-        levels: NDArray[np.uint8] = self.generator.from_latents(latents, fixed_tiles=fixed)
-        return levels
-
-
-class CodeDecoder(GeneratorDecoder):
-    """The decoder of a vector-quantised autoencoder; each code of a level has numbers of its own that choose it."""
-
-    def __init__(self, generator: Any) -> None:
-        super().__init__(generator)
-        self.axes = min(CODE_AXES, generator.config.code_size)
-        codebook = generator.network.autoencoder.codebook
-        vectors, uses = (part.cpu().numpy() for part in (codebook.vectors, codebook.uses))
-        self._mean, self._directions = principal_axes(vectors, uses, self.axes)
-
-    @property
-    def latents(self) -> int:
-        """How many numbers choose the codes of a level."""
-        return math.prod(self.generator.code_shape) * self.axes
-
-    def decode_batch(self, latents: NDArray[np.float32], fixed: NDArray[np.int16] | None) -> NDArray[np.uint8]:
-        """Returns levels; see `decode`."""
-        wanted = torch.from_numpy(self._mean + latents.reshape(-1, self.axes) @ self._directions)
-        with torch.no_grad():
-            codes = self.generator.network.autoencoder.codebook.nearest(wanted.to(self.generator.device))
-        grid = codes.cpu().numpy().reshape(-1, *self.generator.code_shape)
-        levels: NDArray[np.uint8] = self.generator.decode(grid, fixed_tiles=fixed)
-        return levels
-
-
-def principal_axes(
-    vectors: NDArray[np.float32], weights: NDArray[np.float32], count: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Returns the mean of vectors, and the directions in which they vary most, each one standard deviation long.
-
-    Args:
-        vectors: float32 (n, size).
-        weights: float32 (n,), how often each of them counts.
-        count: how many directions, at most size.
-
-    Returns:
-        float32 (size,) and (count, size); the greatest number of each direction is above 0.
-    """
-    shares = weights.astype(np.float64) / weights.sum(dtype=np.float64)
-    mean = shares @ vectors
-    variances, columns = np.linalg.eigh((vectors - mean).T @ ((vectors - mean) * shares[:, None]))
-    axes = columns[:, ::-1][:, :count].T
-    # Of the two directions of an axis the machine's library takes any.
-    axes = axes * np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])[:, None]
-    lengths = np.sqrt(np.maximum(variances[::-1][:count], 0))
-    return mean.astype(np.float32), (axes * lengths[:, None]).astype(np.float32)
-
-
-#: The decoders of the kinds of generators that have one.
-DECODERS: dict[type, type[GeneratorDecoder]] = {
-    VariationalAutoencoder: VaeDecoder,
-    AdversarialGenerator: AdversarialDecoder,
-    VectorQuantisedAutoencoder: CodeDecoder,
-}
-
-
-def latent_decoder(source: Generator | Path | str) -> GeneratorDecoder:
+def latent_decoder(source: LevelSource | Path | str) -> GeneratorDecoder:
     """Returns a fitted generator's decoder of latents, whose prior is standard normal. Nothing is asked of the levels.
 
     A variational autoencoder's latents are its own (vae); those of generators trained against a critic are the normal
@@ -187,19 +103,16 @@ def latent_decoder(source: Generator | Path | str) -> GeneratorDecoder:
     in use, in standard deviations; the nearest code is taken. Count rules are kept, as in sampling.
 
     Args:
-        source: a generator, or the folder of a saved one or of its run.
+        source: a generator, what was exported of one, or the folder of a saved one or of its run.
 
     Raises:
         UserError: the folder cannot be used, or the generator has no latents.
     """
-    generator = source if isinstance(source, Generator) else load_generator(source)
-    if isinstance(generator, NeuralGenerator):
-        # With products of whole numbers a level would depend on those that are decoded with it.
-        to_floats(generator.network)
-    for kind, decoder in DECODERS.items():
-        if isinstance(generator, kind):
-            return decoder(generator)
-    supported = [name for name, family in all_families().items() if issubclass(family, tuple(DECODERS))]
-    raise UserError(
-        f"{generator.title} ({generator.name}) has no latents that can be decoded; train one of {', '.join(supported)}."
-    )
+    return GeneratorDecoder(source if isinstance(source, LevelSource) else _loaded(source))
+
+
+def _loaded(folder: Path | str) -> LevelSource:
+    """Returns a saved generator."""
+    from generators.suite import load_generator  # noqa: PLC0415 (it brings in torch)
+
+    return load_generator(folder)

@@ -19,7 +19,12 @@ from torch.nn.modules.module import (
 
 from generators.corpus import Corpus
 from generators.devices import check_device
-from generators.generator import Fit, FitOptions, Generator, Report, Request
+from generators.generator import Fit, FitOptions, Generator, Report
+from generators.graphs import Graph, TorchNetworks
+from generators.integers import to_floats
+from generators.options import NoOptions
+from generators.sampler import LatentSampler, Sampler
+from generators.sampling import Request
 from generators.spec import LevelSpec
 from generators.storage import STORAGE
 from generators.training import Asked, Fitting, Training, adamw, descend
@@ -49,10 +54,13 @@ class Predictions:
 class NeuralGenerator(Generator):
     """A generator with a network.
 
-    A family defines `build`, `loss` and `generate`; one that is not trained by a single loss overrides `train_step`,
-    `optimisers` and `held_out_score`.
+    A family defines `build`, `loss` and `graphs`, and names its `Sampler`, which is in `generators/samplers/`; one that
+    is not trained by a single loss overrides `train_step`, `optimisers` and `held_out_score`.
     """
 
+    #: What draws its levels, from its graphs.
+    Sampler: ClassVar[type[Sampler]]
+    holds_counts = True
     #: What FitOptions leave to the family.
     defaults: ClassVar[Mapping[str, Any]] = {}
     #: The shares of the training at which its stages end. Each has its own early stopping, learning rate and best
@@ -86,8 +94,12 @@ class NeuralGenerator(Generator):
         """
 
     @abstractmethod
-    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray | Tensor:
-        """Samples levels, whole numbers (n, *shape); the network is in evaluation mode and without gradients."""
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the parts of the network that its sampler calls, by name."""
+
+    def settings(self) -> Any:
+        """Returns what the sampler has to know besides, its `Settings`."""
+        return NoOptions()
 
     def predict(self, levels: Tensor, asked: Asked) -> Predictions | None:
         """Returns what the network takes for likely in levels, with gradients; None where the family cannot tell.
@@ -139,13 +151,21 @@ class NeuralGenerator(Generator):
 
     def draw(self, request: Request, sampling: Any) -> NDArray[np.uint8]:
         """Samples at most `chunk` levels; see `Generator.draw`."""
-        random = torch.Generator().manual_seed(request.seed)
-        asked = Asked.of(self.spec, request.values, request.labels, self.device)
+        return self.sampler().draw(request, sampling)
+
+    def sampler(self) -> Any:
+        """Returns what draws levels, by torch, from the network as it is; the network is then in evaluation mode."""
         self.network.eval()
-        with torch.no_grad():
-            levels = self.generate(request, asked, sampling, random)
-        found = levels.cpu().numpy() if isinstance(levels, Tensor) else levels
-        return np.ascontiguousarray(found, np.uint8)
+        return self.Sampler(self.spec, self.settings(), TorchNetworks(self.network, self.graphs()))
+
+    def latent_sampler(self) -> LatentSampler | None:
+        """Returns what makes levels of latents; see `LevelSource.latent_sampler`."""
+        if not issubclass(self.Sampler, LatentSampler):
+            return None
+        # With products of whole numbers a level would depend on those that are decoded with it.
+        to_floats(self.network)
+        found: LatentSampler = self.sampler()
+        return found
 
     def arrays(self) -> dict[str, NDArray]:
         """Returns the network's weights by name."""

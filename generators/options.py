@@ -8,7 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, Literal, TypeVar
 
 from envs import UserError
@@ -21,6 +21,11 @@ MOST_THREADS = 256
 
 #: An attribute's name and explanation in a docstring in Google's style.
 _ATTRIBUTE = re.compile(r"^    (\w+): ((?:.+\n?)(?:^ {8,}.+\n?)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For what has no options of some kind."""
 
 
 def explained(options: type) -> dict[str, str]:

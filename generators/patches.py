@@ -142,7 +142,7 @@ class PatchNetwork(nn.Module):
             float32 (n, height, width, tiles).
         """
         (height, width), (rows, columns) = self.shape, self.grid
-        n, patch, reach = len(cells), self.patch, self.reach
+        n, patch, reach = cells.shape[0], self.patch, self.reach
         margins = (reach, reach + columns * patch - width, reach, reach + rows * patch - height)
         around = functional.pad(cells, margins, value=self.states)
         window = patch + 2 * reach

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,8 @@ class LevelSpec:
         most: the same of the training level with the most.
         frequencies: for each tile, its share of all cells of the training levels.
         rules_kept: for each of the problem's count rules, whether all training levels keep it.
+        asked: what is asked of numbers of tiles while sampling: the names of tiles, and the least and the greatest
+            number of them together; see `asking`.
     """
 
     problem: str
@@ -104,6 +106,7 @@ class LevelSpec:
     most: tuple[int, ...] = ()
     frequencies: tuple[float, ...] = ()
     rules_kept: tuple[bool, ...] = ()
+    asked: tuple[tuple[tuple[str, ...], float, float], ...] = ()
 
     @classmethod
     def of(cls, corpus: Corpus, metrics: tuple[str, ...] | None = None) -> LevelSpec:
@@ -164,8 +167,8 @@ class LevelSpec:
     def count_rules(self) -> tuple[CountRule, ...]:
         """Returns the rules that sampled levels must keep.
 
-        These are the problem's own that all training levels keep, and that there are as many of each tile named in
-        them as in some training level.
+        These are the problem's own that all training levels keep, that there are as many of each tile named in them as
+        in some training level, and what is asked besides.
         """
         rules = [rule for rule, keeps in zip(self.task().count_rules, self.rules_kept, strict=True) if keeps]
         named = dict.fromkeys(name for rule in rules for name in rule.coefficients)
@@ -173,7 +176,24 @@ class LevelSpec:
         for name in named:
             tile = self.tiles.index(name)
             ranges.append(CountRule({name: 1}, self.fewest[tile], self.most[tile]))
-        return tuple(_distinct([*rules, *ranges]))
+        found = _distinct([*rules, *ranges])
+        for names, low, high in self.asked:
+            coefficients = dict.fromkeys(names, 1)
+            place = next((i for i, rule in enumerate(found) if rule.coefficients == coefficients), len(found))
+            # Rules on the same tiles are one rule: decoders have room for so many.
+            others = found[place : place + 1]
+            found[place : place + 1] = [
+                CountRule(
+                    coefficients,
+                    max([low, *(rule.low for rule in others)]),
+                    min([high, *(rule.high for rule in others)]),
+                )
+            ]
+        return tuple(found)
+
+    def asking(self, counts: Sequence[CountRule]) -> LevelSpec:
+        """Returns the spec with further rules that sampled levels must keep, in which each tile counts 1."""
+        return replace(self, asked=tuple((tuple(rule.coefficients), rule.low, rule.high) for rule in counts))
 
     def values(self, condition: Condition | None, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Returns what is asked of each of n levels.
@@ -276,7 +296,9 @@ class LevelSpec:
 
     def plain(self) -> dict[str, Any]:
         """Returns the spec as plain data, for config.json."""
-        return asdict(self)
+        plain = asdict(self)
+        del plain["asked"]
+        return plain
 
     @classmethod
     def parse(cls, plain: Any) -> LevelSpec:
@@ -319,7 +341,8 @@ class LevelSpec:
         known = [metric.name for metric in problem.metrics]
         asked = [metric.name for metric in self.conditions]
         return (
-            len(self.fewest) == len(self.most) == len(self.frequencies) == len(self.tiles)
+            not self.asked
+            and len(self.fewest) == len(self.most) == len(self.frequencies) == len(self.tiles)
             and all(type(count) is int for count in (*self.fewest, *self.most))
             and all(0 <= few <= many <= self.cells for few, many in zip(self.fewest, self.most, strict=True))
             and all(_is_number(share) and share >= 0 for share in self.frequencies)

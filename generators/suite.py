@@ -103,4 +103,10 @@ def load_generator(folder: Path | str) -> Generator:
             f"{weights} is damaged or of another model than config.json says ({reason}); save the generator again."
         ) from error
     generator.facts = {key: value for key, value in config.items() if key not in ("kind", "family", "spec", "config")}
+    try:
+        generator.sampling_options()
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {str(error).rstrip('.')}; train the generator again.") from error
+    except TypeError as error:
+        raise UserError(f"{path} is damaged ({error}); train the generator again.") from error
     return generator

@@ -1,4 +1,4 @@
-"""Transformer blocks for tokens that are cells of a level: causal with a cache of keys and values, or bidirectional.
+"""Transformer blocks for tokens that are cells of a level: causal, token by token where needed, or bidirectional.
 
 Plain torch: root-mean-square norms before each part (Zhang 2019), `scaled_dot_product_attention` (Vaswani 2017), and a
 squared ReLU between the two matrices of the perceptron (So 2021), which costs a fraction of a GELU on processors.
@@ -19,48 +19,6 @@ def check_width(width: int, heads: int) -> None:
     """Raises UserError where a width cannot be shared out to heads."""
     if width < 1 or heads < 1 or width % heads:
         raise UserError(f"The width of a transformer must be a multiple of its heads; got {width} and {heads}.")
-
-
-class KeyValues:
-    """The keys and values that one block's attention has seen, for decoding token by token.
-
-    Room for them is made piece by piece: attention over a small part of much room is slow, as its rows lie far apart.
-
-    Args:
-        batch: how many sequences.
-        heads: of the attention.
-        size: of a head.
-        device: where they are kept.
-    """
-
-    #: How many tokens room is made for at a time.
-    piece = 16
-
-    def __init__(self, batch: int, heads: int, size: int, device: torch.device | str = "cpu") -> None:
-        self.keys = torch.empty(batch, heads, 0, size, device=device)
-        self.values = torch.empty(batch, heads, 0, size, device=device)
-        #: How many tokens have been seen.
-        self.seen = 0
-
-    def add(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Takes in those of the next tokens, float32 (batch, heads, new, size); returns all that have been seen."""
-        last = self.seen + keys.shape[2]
-        if last > self.keys.shape[2]:
-            self.keys, self.values = self._wider(self.keys, last), self._wider(self.values, last)
-        self.keys[:, :, self.seen : last] = keys
-        self.values[:, :, self.seen : last] = values
-        self.seen = last
-        return self.keys[:, :, :last], self.values[:, :, :last]
-
-    def _wider(self, rows: Tensor, last: int) -> Tensor:
-        batch, heads, _, size = rows.shape
-        room = rows.new_empty(batch, heads, -(-last // self.piece) * self.piece, size)
-        room[:, :, : self.seen] = rows[:, :, : self.seen]
-        return room
-
-    def choose(self, sequences: Tensor) -> None:
-        """Goes on with some of the sequences, int64 (any number,): each may be taken several times or not at all."""
-        self.keys, self.values = self.keys[sequences], self.values[sequences]
 
 
 class Block(nn.Module):
@@ -95,27 +53,44 @@ class Block(nn.Module):
             nn.init.normal_(layer.weight, std=0.04 / math.sqrt(2 * depth))
         nn.init.zeros_(self.fall.bias)
 
-    def forward(self, tokens: Tensor, past: KeyValues | None = None) -> Tensor:
-        """Returns tokens, float32 (b, t, width), of the same shape.
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Returns tokens, float32 (b, t, width), of the same shape."""
+        return self.read(tokens)[0]
+
+    def read(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns tokens, as `forward` does, and their keys and values, (b, heads, t, size) each."""
+        queries, keys, values = self._heads(tokens)
+        attended = scaled_dot_product_attention(queries, keys, values, is_causal=self.causal)
+        return self._thought(tokens, attended), keys, values
+
+    def step(self, token: Tensor, before: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the next token, and its keys and values, (b, heads, 1, size) each.
 
         Args:
-            tokens: float32 (b, t, width). With a past and more than one token there must be no tokens in it yet.
-            past: what causal attention has seen so far; the tokens are added to it.
+            token: float32 (b, 1, width).
+            before: bool (room,), which places of the keys and values hold tokens.
+            keys: float32 (b, heads, room, size), of the tokens before it.
+            values: likewise.
         """
-        batch, length, width = tokens.shape
+        query, key, value = self._heads(token)
+        # torch's fused attention is made for many queries; for one, plain products are a third faster.
+        old = (query @ keys.transpose(2, 3)).masked_fill(~before, float("-inf"))
+        new = (query * key).sum(dim=3, keepdim=True)
+        shares = (torch.cat([new, old], dim=3) * query.shape[3] ** -0.5).softmax(dim=3)
+        attended = shares[..., 1:] @ values + shares[..., :1] * value
+        return self._thought(token, attended), key, value
+
+    def _heads(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the queries, keys and values of tokens, (b, heads, t, size) each."""
         normal = self.attention_norm(tokens)
         queries, keys, values = (
-            layer(normal).view(batch, length, self.heads, width // self.heads).transpose(1, 2)
-            for layer in (self.query, self.key, self.value)
+            layer(normal).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
         )
-        if past is not None:
-            keys, values = past.add(keys, values)
-        if length == 1:
-            # torch's fused attention is made for many queries; for one, plain products are a third faster.
-            attended = (queries @ keys.transpose(2, 3) * queries.shape[3] ** -0.5).softmax(dim=3) @ values
-        else:
-            attended = scaled_dot_product_attention(queries, keys, values, is_causal=self.causal)
-        tokens = tokens + self.dropout(self.attended(attended.transpose(1, 2).reshape(batch, length, width)))
+        return queries, keys, values
+
+    def _thought(self, tokens: Tensor, attended: Tensor) -> Tensor:
+        """Returns tokens with what they attended to, (b, heads, t, size), and what the perceptron makes of it."""
+        tokens = tokens + self.dropout(self.attended(attended.transpose(1, 2).flatten(2)))
         hidden = relu(self.rise(self.perceptron_norm(tokens)))
         return tokens + self.dropout(self.fall(hidden * hidden))
 
@@ -137,18 +112,37 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, hidden, depth, causal, dropout) for _ in range(depth))
         self.norm = nn.RMSNorm(width)
 
-    def forward(self, tokens: Tensor, past: list[KeyValues] | None = None) -> Tensor:
-        """Returns tokens, float32 (b, t, width), of the same shape; see `Block.forward`."""
-        for number, block in enumerate(self.blocks):
-            tokens = block(tokens, None if past is None else past[number])
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Returns tokens, float32 (b, t, width), of the same shape."""
+        for block in self.blocks:
+            tokens = block(tokens)
         normal: Tensor = self.norm(tokens)
         return normal
 
-    def past(self, batch: int) -> list[KeyValues]:
-        """Returns an empty past for each block, for so many sequences."""
-        device = self.norm.weight.device
-        size = self.width // self.heads
-        return [KeyValues(batch, self.heads, size, device) for _ in self.blocks]
+    # Token by token, with the keys and values of what was seen (`generators.memory.Memory`).
+
+    def read(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Returns tokens, as `forward` does, and the keys and values of each block by turns."""
+        memory: list[Tensor] = []
+        for block in self.blocks:
+            tokens, *seen = block.read(tokens)  # type: ignore[operator]
+            memory += seen
+        return self.norm(tokens), *memory
+
+    def step(self, token: Tensor, seen: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """Returns the next token, float32 (b, 1, width), and its keys and values of each block by turns.
+
+        Args:
+            token: float32 (b, 1, width).
+            seen: how many tokens the memory holds.
+            memory: the keys and values of each block by turns, float32 (b, heads, room, size).
+        """
+        before = torch.arange(memory[0].shape[2], device=token.device) < seen
+        new: list[Tensor] = []
+        for i, block in enumerate(self.blocks):
+            token, *found = block.step(token, before, memory[2 * i], memory[2 * i + 1])  # type: ignore[operator]
+            new += found
+        return self.norm(token), *new
 
 
 class Positions(nn.Module):

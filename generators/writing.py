@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs import UserError
 from envs.counts import count_tiles
-from generators.constraints import CountTable
-from generators.generator import Request
+from generators.constraints import count_table
+from generators.sampling import Request
+from generators.shares import keep_likely, pick
 from generators.spec import LevelSpec
 
 #: Below this a temperature means the likeliest tile.
@@ -72,9 +72,9 @@ class Writer:
         self.fixed = given >= 0
         self.levels = np.maximum(given, 0).astype(np.uint8)
         self._decoding = decoding
-        self._uniforms = np.random.default_rng(request.seed).random((cells, n))
+        self._uniforms = request.draws().uniforms(cells)
         self._written = 0
-        self._table = _count_table(spec) if decoding.constrained else None
+        self._table = count_table(spec) if decoding.constrained else None
         self._free = cells - self.fixed.sum(axis=1)
         counts = count_tiles(self.levels, tiles)
         counts[:, 0] -= self._free
@@ -94,7 +94,7 @@ class Writer:
         fixed = self.fixed[:, cell]
         if self._table is not None:
             scores = np.where(self._table.allowed(self._states, self._free), scores, -np.inf)
-        drawn = draw_tiles(scores, self._uniforms[self._written], self._decoding.temperature, self._decoding.top_p)
+        drawn = draw_tiles(scores, self._uniforms[:, self._written], self._decoding.temperature, self._decoding.top_p)
         self._written += 1
         tiles = np.where(fixed, self.levels[:, cell], drawn).astype(np.uint8)
         self.levels[:, cell] = tiles
@@ -120,23 +120,4 @@ def draw_tiles(
     """
     if temperature < _COLDEST:
         return scores.argmax(axis=1).astype(np.uint8)
-    shares = np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature)
-    shares /= shares.sum(axis=1, keepdims=True)
-    if top_p < 1:
-        order = np.argsort(-shares, axis=1, kind="stable")
-        sorted_shares = np.take_along_axis(shares, order, axis=1)
-        # A tile is kept where those before it do not suffice; the first always is.
-        kept = np.cumsum(sorted_shares, axis=1) - sorted_shares < top_p
-        np.put_along_axis(shares, order, np.where(kept, sorted_shares, 0.0), axis=1)
-    sums = np.cumsum(shares, axis=1)
-    # Strictly above, so that a tile of probability 0 is not drawn by a uniform of 0.
-    drawn = (sums <= uniforms[:, None] * sums[:, -1:]).sum(axis=1)
-    last = shares.shape[1] - 1 - (shares[:, ::-1] > 0).argmax(axis=1)
-    return np.minimum(drawn, last).astype(np.uint8)
-
-
-@lru_cache(maxsize=8)
-def _count_table(spec: LevelSpec) -> CountTable | None:
-    """Returns the table of a spec's count rules, or None where it has none."""
-    rules = spec.count_rules()
-    return CountTable(rules, spec.tiles) if rules else None
+    return pick(keep_likely(scores, temperature, top_p=top_p), uniforms).astype(np.uint8)

@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 import yaml
 
-from agents.networks import Interface, NetworkConfig
+from agents.interface import Interface
+from agents.networks import NetworkConfig
 from agents.training import PPOConfig
 from envs import UserError
 from envs.errors import unknown_name

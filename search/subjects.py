@@ -22,7 +22,8 @@ from torch import Tensor
 from agents import training as designer_training
 from agents.designer import PolicyDesigner
 from agents.evaluation import compare
-from agents.networks import DesignerNetwork, Interface, NetworkConfig
+from agents.interface import Interface
+from agents.networks import DesignerNetwork, NetworkConfig
 from agents.presets import Preset, preset
 from agents.rewards import RewardConfig
 from agents.tasks import Task

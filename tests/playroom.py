@@ -15,7 +15,8 @@ import torch
 
 import envs
 from agents.designer import PolicyDesigner
-from agents.networks import DesignerNetwork, Interface, NetworkConfig
+from agents.interface import Interface
+from agents.networks import DesignerNetwork, NetworkConfig
 from envs.vector_env import DesignVectorEnv
 from experiments.playroom.app import LoadingScene
 

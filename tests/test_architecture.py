@@ -15,7 +15,7 @@ from envs.discovery import discover
 from envs.problem import Problem
 
 ROOT = Path(__file__).parent.parent
-FLOORS = ("envs", "generators", "agents", "search", "experiments")
+FLOORS = ("envs", "generators", "agents", "search", "service", "experiments")
 HEAVY = ("torch", "ray", "pygame", "matplotlib", "stable_baselines3", "optuna", "tensorboard", "imageio")
 
 

@@ -15,7 +15,9 @@ from envs import UserError
 from envs.counts import kept
 from envs.orders import cell_order
 from generators.corpus import CorpusOptions, corpus_of_levels, load_corpus
-from generators.generator import FitOptions, Request
+from generators.draws import level_seeds
+from generators.generator import FitOptions
+from generators.sampling import Request
 from generators.suite import load_generator, make_generator
 from generators.writing import Decoding, FreeDecoding, Writer, draw_tiles
 
@@ -245,12 +247,12 @@ def test_fixed_tiles_count_before_they_are_reached(zelda):
     fixed[0, -1, -1] = player
     values, labels = spec.values(None, 1)
     wanted = np.where(np.arange(len(spec.tiles)) == player, 0.0, -50.0)[None]
-    writer = Writer(spec, Request(1, 0, values, labels, fixed), Decoding())
+    writer = Writer(spec, Request(level_seeds(0, 1), values, labels, fixed), Decoding())
     for cell in range(spec.cells):
         writer.write(cell, wanted)
     assert (writer.levels == player).sum() == 1
     assert kept(spec.count_rules(), writer.levels.reshape(1, *zelda.shape), spec.tiles).all()
-    free = Writer(spec, Request(1, 0, values, labels, fixed), FreeDecoding())
+    free = Writer(spec, Request(level_seeds(0, 1), values, labels, fixed), FreeDecoding())
     for cell in range(spec.cells):
         free.write(cell, wanted)
     assert (free.levels == player).all()

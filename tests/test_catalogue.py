@@ -68,6 +68,11 @@ def test_what_the_page_of_generators_says_is_true(family):
     assert catalogue.family_chapter(family) in page, "make readme brings the page up to date"
 
 
+def test_what_the_page_of_words_says_is_true():
+    page = (README.parent / "docs" / "words.md").read_text(encoding="utf-8")
+    assert catalogue.words() in page, "make readme brings the page up to date"
+
+
 def test_settings_are_explained():
     for family in all_families().values():
         for options in (family.Config, family.Sampling):

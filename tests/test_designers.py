@@ -12,8 +12,10 @@ import torch
 
 import envs
 from agents.baselines import PLAYED_TILES, GreedyDesigner, RandomDesigner, losses_of, neighbours
-from agents.designer import CONFIG_FILE, WEIGHTS_FILE, PolicyDesigner, draw_starts, run_episodes
-from agents.networks import DesignerNetwork, Interface
+from agents.designer import CONFIG_FILE, WEIGHTS_FILE, PolicyDesigner
+from agents.episodes import draw_starts, run_episodes
+from agents.interface import Interface
+from agents.networks import DesignerNetwork
 from envs.vector_env import DesignVectorEnv
 from tests.designers import SHAPES, SMALL, assert_names, designer_of, full_disk, make, options_of
 

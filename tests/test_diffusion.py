@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import importlib.util
+import itertools
 import sys
 
 import numpy as np
@@ -13,8 +14,9 @@ import torch
 
 from envs import UserError, construct
 from generators.corpus import corpus_of_levels
+from generators.draws import Draws, level_seeds
 from generators.families import diffusion
-from generators.families.diffusion import Denoiser, DiffusionConfig, DiffusionGenerator, DiffusionSampling
+from generators.families.diffusion import Denoiser, DiffusionConfig, DiffusionGenerator
 from generators.generator import FitOptions
 from generators.spec import LevelSpec
 from generators.training import Asked
@@ -100,15 +102,20 @@ def asked_of(generator, n, value):
 def test_guidance_of_one_is_the_conditional_prediction(trained):
     asked = asked_of(trained, 4, trained.spec.conditions[0].high)
     noisy = torch.randn(4, 2, 9, 5, generator=torch.Generator().manual_seed(0))
-    times = torch.full((4,), 60)
+    times, sampler = torch.full((4,), 60), trained.sampler()
     with torch.no_grad():
-        told = trained.network(noisy, times, asked.dense)
-        untold = trained.network(noisy, times, torch.zeros_like(asked.dense))
-        assert torch.equal(trained._guided(noisy, 60, asked, None, None, 1.0), told)
-        assert torch.allclose(trained._guided(noisy, 60, asked, None, None, 0.0), untold)
-        assert torch.allclose(trained._guided(noisy, 60, asked, None, None, 3.0), 3 * told - 2 * untold, atol=1e-5)
-        assert not torch.allclose(told, untold)
-        assert torch.equal(trained._guided(noisy, 60, asked.nothing(), None, None, 3.0), untold)
+        told = trained.network(noisy, times, asked.dense).numpy()
+        untold = trained.network(noisy, times, torch.zeros_like(asked.dense)).numpy()
+
+    def guided(dense, guidance):
+        known = np.zeros((4, 1, 9, 5), np.bool_)
+        return sampler._guided(noisy.numpy(), 60, dense.numpy(), known, np.zeros((4, 2, 9, 5), np.float32), guidance)
+
+    assert np.array_equal(guided(asked.dense, 1.0), told)
+    assert np.allclose(guided(asked.dense, 0.0), untold, atol=1e-6)
+    assert np.allclose(guided(asked.dense, 3.0), 3 * told - 2 * untold, atol=1e-5)
+    assert not np.allclose(told, untold)
+    assert np.array_equal(guided(asked.nothing().dense, 3.0), untold)
 
 
 @pytest.mark.parametrize("prediction", ["sample", "epsilon", "v_prediction"])
@@ -145,26 +152,65 @@ def test_a_right_prediction_gives_the_level_back(corpus, prediction):
     found = generator.estimate(output, noisy, share)
     assert torch.allclose(found, clean, atol=1e-5)
     assert torch.equal(generator.odds(output, found).argmax(dim=1), levels)
+    # Sampling makes the same of it as training does.
+    sampler = generator.sampler()
+    assert np.array_equal(sampler.clean(corpus.train.levels[:6]), clean.numpy())
+    again = sampler.estimate(output.numpy(), noisy.numpy(), float(share))
+    assert np.allclose(again, found.numpy(), atol=1e-5)
+    assert np.allclose(sampler.odds(output.numpy(), again), generator.odds(output, found).numpy(), atol=1e-4)
+
+
+METHODS = [{"method": "ddim"}, {"method": "ddim", "eta": 0.7}, {"method": "ddpm"}]
 
 
 @pytest.mark.parametrize("steps", [1, 7, 30, 100])
-@pytest.mark.parametrize("method", ["ddim", "ddpm"])
-def test_any_number_of_steps_ends_at_the_clean_level(corpus, steps, method):
+@pytest.mark.parametrize("options", METHODS)
+def test_any_number_of_steps_ends_at_the_clean_level(corpus, steps, options):
     """With a denoiser that knows the level, every step lands on that level with as much noise as it should have."""
     generator = made(corpus)
-    times, scheduler = generator.respaced(DiffusionSampling(steps=steps, method=method))
+    sampler, sampling = generator.sampler(), generator.Sampling(steps=steps, **options)
+    times = sampler.times(steps)
     assert times[-1] == 99
     assert len(set(times)) == steps
-    assert torch.allclose(scheduler.alphas_cumprod, generator.kept_signal[times], rtol=1e-4, atol=1e-7)
-    clean = generator.clean(torch.from_numpy(corpus.train.levels[:64].astype(np.int64)))
-    random = torch.Generator().manual_seed(2)
-    noisy = torch.randn(clean.shape, generator=random)
-    for step in scheduler.timesteps.tolist():
-        noisy = scheduler.step(clean, step, noisy, generator=random).prev_sample
-        share = float(scheduler.alphas_cumprod[step - 1]) if step else 1.0
-        noise = noisy - share**0.5 * clean
-        assert float(noise.std()) == pytest.approx((1 - share) ** 0.5, rel=0.1, abs=1e-3)
-    assert torch.allclose(noisy, clean, atol=1e-4)
+    shares = [1.0, *generator.kept_signal[times].tolist()]
+    clean = sampler.clean(corpus.train.levels[:64])
+    draws = Draws(level_seeds(2, 64))
+    noisy = draws.normals(*clean.shape[1:])
+    for less_noise, share in reversed(list(itertools.pairwise(shares))):
+        noisy = sampler.denoised(noisy, clean, share, less_noise, sampling, draws)
+        noise = noisy - np.float32(less_noise**0.5) * clean
+        assert noise.std() == pytest.approx((1 - less_noise) ** 0.5, rel=0.1, abs=1e-3)
+    assert np.allclose(noisy, clean, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", METHODS)
+def test_steps_are_those_of_diffusers(corpus, options):
+    """Where the noise levels asked for divide all there are, so that diffusers takes the same ones."""
+    from diffusers import DDIMScheduler, DDPMScheduler
+
+    generator = made(corpus)
+    sampling = generator.Sampling(steps=20, **options)
+    kind = DDPMScheduler if sampling.method == "ddpm" else DDIMScheduler
+    settings = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "sample", "clip_sample": False}
+    scheduler = kind(100, **settings, timestep_spacing="trailing")
+    scheduler.set_timesteps(20)
+    times = generator.sampler().times(20)
+    assert scheduler.timesteps.tolist() == times[::-1]
+    random = torch.Generator().manual_seed(0)
+    estimate, noisy = (torch.randn(3, 2, 9, 5, generator=random) for _ in range(2))
+    for step in (0, 1, 12, 19):
+        noise = torch.randn(noisy.shape, generator=torch.Generator().manual_seed(step))
+        extra = {} if sampling.method == "ddpm" else {"eta": sampling.eta}
+        source = torch.Generator().manual_seed(step)
+        expected = scheduler.step(estimate, times[step], noisy, generator=source, **extra).prev_sample
+
+        class Same:
+            def normals(self, *shape, noise=noise):
+                return noise.numpy()
+
+        share, before = (float(generator.kept_signal[times[i]]) if i >= 0 else 1.0 for i in (step, step - 1))
+        found = generator.sampler().denoised(noisy.numpy(), estimate.numpy(), share, before, sampling, Same())
+        assert np.allclose(found, expected.numpy(), atol=2e-5)
 
 
 def test_the_weights_of_noise_levels_are_those_of_hang(corpus):

@@ -48,13 +48,12 @@ class Memory(Generator):
         return self.note(corpus, Fit())
 
     def draw(self, request, sampling):
-        random = np.random.default_rng(request.seed)
-        chosen = random.integers(0, len(self.levels), request.n)
-        for i, asked in enumerate(request.values):
+        drawn = np.empty((request.n, *self.spec.shape), np.uint8)
+        for level, seed, asked in zip(drawn, request.seeds, request.values, strict=True):
+            random = np.random.default_rng(seed)
+            level[:] = self.levels[random.integers(0, len(self.levels))]
             if not np.isnan(asked).all():
-                chosen[i] = np.nansum(np.abs(self.values - asked), axis=1).argmin()
-        drawn = self.levels[chosen].copy()
-        for level in drawn:
+                level[:] = self.levels[np.nansum(np.abs(self.values - asked), axis=1).argmin()]
             flat = level.reshape(-1)
             cells = random.permutation(np.flatnonzero(flat <= 1))[: self.changes + sampling.changes]
             flat[cells] = 1 - flat[cells]
@@ -96,10 +95,9 @@ FAMILIES = {"memory": Memory, "noise": Noise, "volumes": Volumes}
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     """A cache of constructed levels of its own."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("TILEWRIGHT_CACHE", str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILEWRIGHT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -111,26 +109,24 @@ def families(monkeypatch):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, cache):
     """A saved generator of zelda levels, and its corpus."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(generators.suite, "all_families", lambda: FAMILIES)
-    corpus = load_corpus("zelda", CorpusOptions(levels=60, seed=4, test=0.2))
-    generator = generators.suite.make_generator("memory", corpus)
-    generator.fit(corpus)
     folder = tmp_path_factory.mktemp("model") / "mine"
-    generator.save_pretrained(folder)
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generators.suite, "all_families", lambda: FAMILIES)
+        corpus = load_corpus("zelda", CorpusOptions(levels=60, seed=4, test=0.2))
+        generator = generators.suite.make_generator("memory", corpus)
+        generator.fit(corpus)
+        generator.save_pretrained(folder)
     return folder, corpus
 
 
 @pytest.fixture(scope="module")
 def report(model, tmp_path_factory, cache):
     """A whole report, made once."""
-    patch = pytest.MonkeyPatch()
-    for module in (generators.suite, command):
-        patch.setattr(module, "all_families", lambda: FAMILIES)
     folder = tmp_path_factory.mktemp("report")
-    evaluate(Options(source=model[0], samples=24, out=folder, each=4, compare=model[0], seed=3))
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (generators.suite, command):
+            patch.setattr(module, "all_families", lambda: FAMILIES)
+        evaluate(Options(source=model[0], samples=24, out=folder, each=4, compare=model[0], seed=3))
     return folder
 
 

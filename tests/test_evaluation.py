@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 import envs
 from agents.baselines import GreedyDesigner, RandomDesigner
-from agents.designer import Designer, Designs, draw_starts
+from agents.episodes import Designer, Designs, draw_starts
 from agents.evaluation import Row, compare, start_row
 from envs.evaluation import Estimate, bootstrap, diversity, mean_distances, number, percent
 from experiments import reports

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from agents.builders import PolicyBuilder
 from agents.designer import PolicyDesigner
 from envs import UserError
 from envs.records import read_metrics
 from experiments import evaluate as evaluation
 from experiments.evaluate import EVALUATION_SEED, evaluate, judge
 from experiments.finetune import Options, prepare, train
-from experiments.playroom.builders import PolicyBuilder
 from experiments.playroom.library import find_designer
 from generators.corpus import CorpusOptions, load_corpus
 from generators.generator import FitOptions

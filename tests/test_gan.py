@@ -16,7 +16,9 @@ from generators.adversarial import (
     real_penalty,
     straight_through,
 )
+from generators.adversarial_sampler import misfit
 from generators.corpus import corpus_of_levels
+from generators.draws import Draws, level_seeds
 from generators.families.gan import Gan, GanBody, GanConfig
 from generators.generator import FitOptions
 from generators.judging.patterns import mean_divergence
@@ -232,10 +234,10 @@ def test_truncation(trained):
     few = len(np.unique(trained.sample(300, 1, truncation=0.3, temperature=0).reshape(300, -1), axis=0))
     many = len(np.unique(trained.sample(300, 1, temperature=0).reshape(300, -1), axis=0))
     assert few < many
-    drawn = trained.draw_latents(20_000, trained.Sampling(truncation=1.0), source())
-    assert drawn.abs().max() <= 1
+    drawn = trained.sampler().drawn(Draws(level_seeds(0, 20_000)), 1, trained.Sampling(truncation=1.0))
+    assert np.abs(drawn).max() <= 1
     # The variance of the normal distribution cut off at 1: 1 - 2 * density(1) / share within.
-    assert drawn.var().item() == pytest.approx(1 - 2 * 0.24197 / 0.68269, abs=0.005)
+    assert drawn.var() == pytest.approx(1 - 2 * 0.24197 / 0.68269, abs=0.005)
     with pytest.raises(UserError, match="truncation"):
         trained.sample(1, truncation=-1)
 
@@ -262,16 +264,14 @@ def test_latents_are_changed_until_levels_agree_with_fixed_tiles(trained, corpus
     assert (levels[:, 2] == fixed[2]).all()
     assert np.array_equal(levels, trained.sample(40, 3, fixed_tiles=fixed))
     batch = np.broadcast_to(fixed, (40, 5, 10)).astype(np.int16)
-    asked = Asked.of(trained.spec, np.full((40, len(trained.spec.conditions)), np.nan), np.full(40, -1), "cpu")
-    misfit = []
+    dense = np.zeros((40, trained.spec.condition_size), np.float32)
+    sampler, unlikely = trained.sampler(), []
     for steps in (0, 20):
-        sampling = trained.Sampling(fixed_steps=steps)
-        with torch.no_grad():
-            latents = trained._around(batch, asked, sampling, source(3))
-            logits = trained.tile_logits(latents, asked.dense, sampling, None)
-            misfit.append(trained._misfit(logits, torch.from_numpy(batch.astype(np.int64))).mean().item())
+        latents = sampler._around(batch, dense, trained.Sampling(fixed_steps=steps), Draws(level_seeds(3, 40)))
+        (logits,) = sampler.networks("generate", latents, dense)
+        unlikely.append(misfit(logits, batch.reshape(40, -1).astype(np.int64)).mean())
     # Twenty steps agree far better than the best of some latents does.
-    assert misfit[1] < 0.6 * misfit[0]
+    assert unlikely[1] < 0.6 * unlikely[0]
 
 
 def test_count_rules_are_kept():
@@ -303,6 +303,8 @@ def test_options_make_a_difference(corpus, change):
     weights = []
     for config in (GanConfig(**TINY), GanConfig(**TINY, **change)):
         generator = Gan(LevelSpec.of(corpus), config)
+        # So that it is the last weights that are kept, whatever they are worth.
+        generator.held_out_score = lambda levels, asked, training: -training.step
         generator.fit(corpus, options)
         weights.append(torch.cat([weight.flatten() for weight in generator.network.generator.parameters()]))
     assert not torch.allclose(*weights)

@@ -18,9 +18,9 @@ from envs import UserError
 from envs.checks import check_representation, check_vector_env, difference
 from envs.representation import Canvas
 from envs.vector_env import DesignVectorEnv
-from generators.families.vqvae import VectorQuantisedAutoencoder
+from generators.families.vqvae import VectorQuantisedAutoencoder, principal_axes
 from generators.generator import FitOptions
-from generators.latents import BATCH, principal_axes
+from generators.latents import BATCH
 
 
 class Toy:
@@ -405,6 +405,17 @@ def test_generators_without_latents_are_refused(fitted):
     corpus = generators.corpus_of_levels("sokoban", envs.construct("sokoban", 10), repeats=True)
     with pytest.raises(UserError, match="gan, stylegan, vae, vqvae"):
         generators.latent_decoder(generators.make_generator("markov", corpus))
+
+
+def test_what_decodes_is_made_once(fitted, monkeypatch):
+    generator = fitted["vqvae"]
+    decoder = generators.latent_decoder(generator)
+    point = np.zeros((1, decoder.latents), np.float32)
+    first = decoder.decode(point)
+    monkeypatch.setattr("generators.families.vqvae.principal_axes", lambda *_: pytest.fail("axes are sought"))
+    generator.sample(2)
+    monkeypatch.setattr(generator, "graphs", lambda: pytest.fail("graphs are made"))
+    np.testing.assert_array_equal(decoder.decode(point), first)
 
 
 def test_principal_axes():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
@@ -263,6 +264,17 @@ def test_tiles_are_known_by_their_class_in_any_order_and_tileset(tmp_path):
     document["layers"] = [{"type": "group", "name": "all", "layers": document["layers"]}]
     path.write_text(json.dumps(document))
     assert same(read_levels(path, MAZE), [MAZE.parse(["..#", "K.g"])])
+
+
+def test_large_tilesets_cost_nothing(tmp_path):
+    path, document = write_map(tmp_path)
+    document["tilesets"] += [{"firstgid": 10 + 65536 * i, "tilecount": 65536} for i in range(8)]
+    path.write_text(json.dumps(document))
+    tracemalloc.start()
+    assert same(read_levels(path, MAZE), [MAZE.parse(["..#", "K.g"])])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_a_level_may_lie_anywhere_in_its_layer(tmp_path):

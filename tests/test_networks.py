@@ -11,7 +11,8 @@ import torch
 from gymnasium import spaces
 
 import envs
-from agents.networks import ActionCode, DesignerNetwork, Interface, NetworkConfig, NetworkRecord
+from agents.interface import ActionCode, Interface
+from agents.networks import DesignerNetwork, NetworkConfig, NetworkRecord
 from envs.look_ahead import all_actions
 from generators.devices import check_device
 from tests.designers import SMALL, assert_names, make, tensors

@@ -13,8 +13,11 @@ from torch import nn
 from envs import UserError, get_problem
 from envs.records import read_metrics
 from generators.corpus import corpus_of_levels
+from generators.decoding import decode_logits
 from generators.generator import FitOptions
+from generators.graphs import Graph
 from generators.neural import NeuralGenerator
+from generators.sampler import Sampler
 from generators.spec import LevelSpec
 from generators.suite import get_family
 from generators.training import CHECKPOINT_FILE, METRICS_FILE, Fitting, TrainingStoppedError
@@ -25,11 +28,21 @@ class Config:
     start: float = 0.0
 
 
+class CellsSampler(Sampler):
+    name = "cells"
+
+    def draw(self, request, sampling):
+        (logits,) = self.networks("logits", self.dense(request))
+        cells = logits.reshape(request.n, -1, len(self.spec.tiles))
+        levels = decode_logits(cells, self.spec, request.draws(), fixed=request.fixed)
+        return levels.reshape(request.n, *self.spec.shape)
+
+
 class Cells(NeuralGenerator):
     """Every cell by itself: the likeliest model that knows nothing of the others, shifted by what is asked."""
 
     name, title, paper = "cells", "Independent cells", "none"
-    Config = Config
+    Config, Sampler = Config, CellsSampler
     defaults = {"learning_rate": 0.05, "batch": 16, "warm_up": 1, "ema": 0.9}
 
     def build(self):
@@ -40,17 +53,15 @@ class Cells(NeuralGenerator):
         nn.init.zeros_(network.shift.weight)
         return network
 
-    def logits(self, asked):
-        return self.network.logits + self.network.shift(asked.dense)[:, None, None]
+    def logits(self, dense):
+        return self.network.logits + self.network.shift(dense)[:, None, None]
 
     def loss(self, levels, asked, random):
-        loss = nn.functional.cross_entropy(self.logits(asked).permute(0, 3, 1, 2), levels)
+        loss = nn.functional.cross_entropy(self.logits(asked.dense).permute(0, 3, 1, 2), levels)
         return loss, {"again": loss.detach()}
 
-    def generate(self, request, asked, sampling, random):
-        probabilities = self.logits(asked).softmax(dim=-1)
-        drawn = torch.multinomial(probabilities.flatten(0, 2), 1, generator=random)
-        return drawn.view(request.n, *self.spec.shape)
+    def graphs(self):
+        return {"logits": Graph(self.logits, ("asked",), ("logits",))}
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,16 @@ def saved(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("sampling", [{"warmth": 1}, {"temperature": -1}, 5, [["temperature", 1]]])
+def test_ways_of_sampling_that_there_are_not_are_named(saved, tmp_path, sampling):
+    place = tmp_path / "copy"
+    shutil.copytree(saved / "vae", place)
+    config = json.loads((place / CONFIG_FILE).read_text())
+    (place / CONFIG_FILE).write_text(json.dumps({**config, "sampling": sampling}))
+    with pytest.raises(UserError, match=r"config\.json"):
+        load_generator(place)
+
+
 def changed(saved, tmp_path, family, part, **values):
     """Returns a copy of a saved generator with other values in a part of its config.json."""
     place = tmp_path / "copy"

@@ -12,7 +12,8 @@ from envs import UserError
 from envs.checks import check_vector_env
 from envs.vector_env import DesignVectorEnv
 from generators.corpus import corpus_of_levels
-from generators.decisions import TileSequence, paths_of
+from generators.decisions import TileSequence
+from generators.passes import Passes, paths_of
 from generators.spec import LevelSpec
 
 PATHS = ((1, 2, 4), (0,), (1, 3), (1, 2, 5), (1, 2, 6))
@@ -64,7 +65,7 @@ def drive(env, levels, sequence, reset):
 def sokoban_sequence(order, constant, shape):
     spec = LevelSpec.of(corpus_of_levels("sokoban", envs.construct("sokoban", 40), repeats=True))
     paths = paths_of(spec, order)
-    return TileSequence(shape, paths, order, constant.reshape(-1), 2), paths
+    return TileSequence(Passes(shape, paths, order, constant.reshape(-1), 2)), paths
 
 
 @pytest.mark.parametrize("order", ["layers", "row", "column", "snake"])

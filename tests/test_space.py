@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 
 import envs
-from agents.networks import DesignerNetwork, Interface
+from agents.interface import Interface
+from agents.networks import DesignerNetwork
 from agents.presets import preset
 from envs import UserError
 from generators.corpus import corpus_of_levels

@@ -12,14 +12,19 @@ from hypothesis import strategies as st
 
 import envs
 from envs import UserError
-from envs.counts import kept
+from envs.counts import CountRule, kept
 from generators.constraints import CountTable
 from generators.corpus import Corpus, CorpusOptions, Part, corpus_of_levels
-from generators.deciding import Beams, Counting, likely
-from generators.decisions import TileSequence, paths_of
-from generators.families.tile_lm import TileLM, TileLMConfig, Writing, _Sampling, constant_tiles
+from generators.deciding import Beams, Counting
+from generators.decisions import TileSequence
+from generators.draws import Draws, level_seeds
+from generators.families.tile_lm import TileLM, TileLMConfig, constant_tiles
 from generators.generator import FitOptions
+from generators.graphs import Graph, TorchNetworks
+from generators.memory import Memory, memory_names
 from generators.muon import Muon, orthogonal
+from generators.passes import Passes, paths_of
+from generators.samplers import tile_lm as sampling
 from generators.spec import LevelSpec
 from generators.training import Asked
 from generators.transformer import Transformer
@@ -68,6 +73,22 @@ def test_things_are_what_rules_count_and_what_is_rare(corpus):
     assert paths_of(zelda, "layers") == ((0, 2), (1,), (0, 3), (0, 4), (0, 5), (0, 6), (0, 7), (0, 8))
 
 
+@pytest.mark.parametrize(
+    ("problem", "shape", "tile", "number"), [("zelda", (7, 7), "solid", 9), ("loderunner", (8, 10), "ladder", 6)]
+)
+def test_numbers_of_tiles_of_the_layout_are_held_in_samples(problem, shape, tile, number):
+    generator = made(corpus_of(problem, envs.construct(problem, 20, seed=1, shape=shape)), order="layers")
+    spec = generator.spec
+    paths = paths_of(spec, "layers")
+    # It is decided in the first pass, and stays there.
+    assert len(paths[spec.tiles.index(tile)]) == 1 < max(map(len, paths))
+    held = generator.keeping([CountRule({tile: 1}, number, number)])
+    assert paths_of(held.spec, "layers") == paths
+    levels = held.sample(8, seed=2)
+    assert kept(held.spec.count_rules(), levels, spec.tiles).all()
+    assert (levels == spec.tiles.index(tile)).sum(axis=(1, 2)).tolist() == [number] * 8
+
+
 #: Empty, solid, and two things, of which the latter has a pass to itself.
 LAYERS = ((0, 2, 3), (1,), (0, 4), (0, 2, 5))
 
@@ -75,7 +96,7 @@ LAYERS = ((0, 2, 3), (1,), (0, 4), (0, 2, 5))
 def sequence(order="layers", shape=(3, 4), constant=None, radius=1):
     known = np.full(shape[0] * shape[1], -1, np.int64) if constant is None else constant
     paths = LAYERS if order == "layers" else ((0,), (1,), (2,), (3,))
-    return TileSequence(shape, paths, order, known, radius)
+    return TileSequence(Passes(shape, paths, order, known, radius))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -196,46 +217,60 @@ def test_a_token_does_not_see_what_comes_after(fitted, corpus):
 
 def test_decoding_with_a_cache_equals_the_whole_at_once(fitted, monkeypatch):
     # The log-probabilities while writing, summed, are what scoring says of the level that was written.
-    summed = {}
-    original = _Sampling._decide
+    summed, places, real = {}, [], []
+    pending, choose, pick = sampling.Writing.pending, sampling.Writing.choose, sampling.pick
 
-    def spy(sampling):
-        writing = sampling.writing
-        places = getattr(writing, "places", torch.arange(len(writing.turn)))
-        real = writing.turn < writing.sequence.passes
-        original(sampling)
-        for place, score in zip(places[real].tolist(), drawn.pop()[real].tolist(), strict=True):
+    def asked_for(writing):
+        found = pending(writing)
+        if not places:
+            places.append(np.arange(len(found.real)))
+        real[:] = [found.real]
+        return found
+
+    def chosen(writing, sequences):
+        places[:] = [places[0][sequences]]
+        choose(writing, sequences)
+
+    def drawn(chances, uniforms):
+        symbols = pick(chances, uniforms)
+        scores = chances[np.arange(len(symbols)), symbols]
+        for place, score in zip(places[0][real[0]].tolist(), scores[real[0]].tolist(), strict=True):
             summed[place] = summed.get(place, 0.0) + score
-
-    def choose(writing, sequences):
-        writing.places = getattr(writing, "places", torch.arange(len(writing.turn)))[sequences]
-        chosen(writing, sequences)
-
-    drawn = []
-    multinomial, chosen = torch.multinomial, Writing.choose
-
-    def draw(chances, *arguments, **options):
-        symbols = multinomial(chances, *arguments, **options)
-        drawn.append(chances.gather(1, symbols)[:, 0].log())
         return symbols
 
     asked = {"sol-length": np.linspace(5, 25, 8)}
-    monkeypatch.setattr(_Sampling, "_decide", spy)
-    monkeypatch.setattr(Writing, "choose", choose)
-    monkeypatch.setattr(torch, "multinomial", draw)
+    monkeypatch.setattr(sampling.Writing, "pending", asked_for)
+    monkeypatch.setattr(sampling.Writing, "choose", chosen)
+    monkeypatch.setattr(sampling, "pick", drawn)
     levels = fitted.sample(8, seed=2, condition=asked, constrained=False)
     monkeypatch.undo()
     written = [-summed[place] for place in range(8)]
     assert fitted.score(levels, asked).nats * 25 == pytest.approx(written, abs=1e-3)
 
 
-def test_transformer_with_a_past():
+@pytest.mark.parametrize("first", [0, 3])
+def test_a_transformer_with_a_memory(first):
     torch.manual_seed(0)
     network = Transformer(16, 2, 32, 3)
-    tokens = torch.randn(2, 7, 16)
-    past = network.past(2)
-    pieces = [network(tokens[:, :3], past)] + [network(tokens[:, i : i + 1], past) for i in range(3, 7)]
-    assert torch.allclose(torch.cat(pieces, dim=1), network(tokens), atol=1e-5)
+    tokens = torch.randn(2, 40, 16)
+    names = memory_names(3, "new_")
+    networks = TorchNetworks(network, {"step": Graph(network.step, (), ("token", *names), kept=("token", *names))})
+    with torch.no_grad():
+        whole, (begun, *parts) = network(tokens), network.read(tokens[:, :first])
+    memory = Memory(networks, parts) if first else Memory.empty(networks, 2, 3, 2, 8)
+    pieces = [begun]
+    # More tokens than room is made for at a time.
+    for i in range(first, 40):
+        if i == 20:
+            # From here on the sequences have changed places, and one goes on twice.
+            memory.choose(np.array([1, 0, 1]))
+        token = tokens[:, i : i + 1] if i < 20 else tokens[[1, 0, 1], i : i + 1]
+        seen, *new = networks("step", token, *memory.inputs())
+        memory.add(new)
+        pieces.append(seen if i < 20 else seen[[1, 0]])
+        assert i < 20 or torch.equal(seen[0], seen[2])
+    assert memory.seen == 40
+    assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=1e-5)
     both = Transformer(16, 2, 32, 1, causal=False)
     assert not torch.allclose(both(tokens)[:, 0], both(tokens[:, :1])[:, 0])
 
@@ -322,36 +357,24 @@ def test_wrong_configurations_are_named(corpus, options):
 # Decoding.
 
 
-def test_top_k_and_top_p_by_hand():
-    scores = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log()
-    assert likely(scores, top_k=2).exp()[0].tolist() == pytest.approx([0.625, 0.375, 0, 0])
-    assert likely(scores, top_p=0.7).exp()[0].tolist() == pytest.approx([0.625, 0.375, 0, 0])
-    assert likely(scores, top_p=0.81).exp()[0].tolist() == pytest.approx([10 / 19, 6 / 19, 3 / 19, 0])
-    assert likely(scores, temperature=0.5).exp()[0].tolist() == pytest.approx(
-        (np.array([0.25, 0.09, 0.0225, 0.0025]) / 0.365).tolist()
-    )
-
-
 def test_beams_draw_without_replacement():
     # Two decisions of three symbols each: nine sequences. Nine beams must hold all of them, once.
-    table = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.3, 0.3, 0.4]]).log()
-    random = torch.Generator().manual_seed(0)
+    table = np.log([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.3, 0.3, 0.4]])
     firsts = np.zeros(9)
-    for _ in range(300):
-        beams = Beams(1, 9)
-        parents, first = beams.extend(table[:1].expand(9, 3), random)
-        alive = torch.isfinite(beams.scores[0])
-        assert alive.sum() == 3
-        parents, second = beams.extend(table[1 + first], random)
+    for i in range(300):
+        beams, draws = Beams(1, 9), Draws(level_seeds(i, 1))
+        parents, first = beams.extend(np.repeat(table[:1], 9, axis=0), draws)
+        assert np.isfinite(beams.scores[0]).sum() == 3
+        parents, second = beams.extend(table[1 + first], draws)
         first = first[parents]
         found = {(int(a), int(b)) for a, b in zip(first, second, strict=True)}
         assert len(found) == 9
         expected = table[0][first] + table[1 + first, second]
-        assert torch.allclose(beams.scores[0], expected.double(), atol=1e-6)
+        assert np.allclose(beams.scores[0], expected)
         # The first of them is a sample of the distribution itself.
         firsts[int(first[0]) * 3 + int(second[0])] += 1
         assert int(beams.best()[0]) == int(expected.argmax())
-    chances = (table[0].exp()[:, None] * table[1:].exp()).flatten().numpy()
+    chances = (np.exp(table[0])[:, None] * np.exp(table[1:])).flatten()
     assert np.abs(firsts / 300 - chances).max() < 0.1
 
 
@@ -371,29 +394,29 @@ def test_counting_keeps_room():
     tiles = ("empty", "solid", "player", "crate", "target")
     # The layout first, then all but crates, and crates last.
     turns = (2, 0, 1, 2, 1)
-    start = torch.zeros(1, 5, dtype=torch.long)
-    counting = Counting(CountTable(rules, tiles), turns, start, torch.tensor([4]))
-    yes = torch.tensor([True])
-    fine, later = counting.allowed(torch.tensor([0]), torch.tensor([4]))
+    start = np.zeros((1, 5), np.int64)
+    counting = Counting(CountTable(rules, tiles), turns, start, np.array([4]))
+    yes = np.array([True])
+    fine, later = counting.allowed(np.array([0]), np.array([4]))
     assert fine[0, 1]
     assert later[0]
-    counting.place(torch.tensor([1]), yes)
+    counting.place(np.array([1]), yes)
     # Three cells are left for a player, a crate and a target.
-    fine, later = counting.allowed(torch.tensor([0]), torch.tensor([3]))
+    fine, later = counting.allowed(np.array([0]), np.array([3]))
     assert not fine[0, 1]
     assert later[0]
     # One of them must be left to the crate, but not before there are two others.
-    fine, later = counting.allowed(torch.tensor([1]), torch.tensor([3]))
+    fine, later = counting.allowed(np.array([1]), np.array([3]))
     assert fine[0, 2]
     assert fine[0, 4]
     assert later[0]
-    fine, later = counting.allowed(torch.tensor([1]), torch.tensor([2]))
+    fine, later = counting.allowed(np.array([1]), np.array([2]))
     assert fine[0, 2]
     assert fine[0, 4]
     assert not later[0]
-    counting.place(torch.tensor([4]), yes)
-    counting.place(torch.tensor([2]), yes)
-    fine, later = counting.allowed(torch.tensor([2]), torch.tensor([1]))
+    counting.place(np.array([4]), yes)
+    counting.place(np.array([2]), yes)
+    fine, later = counting.allowed(np.array([2]), np.array([1]))
     assert fine[0, 3]
     assert not fine[0, 0]
 

@@ -89,6 +89,19 @@ def test_what_a_training_leaves(finished):
     assert "constructive generator" in (folder / "generator" / "card.md").read_text()
 
 
+def test_samples_are_drawn_as_was_chosen_when_it_was_trained(finished, tmp_path):
+    code, _, err = call(*BRIEF, "--out", tmp_path, "--sampling", "temperature", "0.5")
+    assert code == 0, err
+    [folder] = (tmp_path / "train_generator").iterdir()
+    ours, plain = load_generator(folder), load_generator(finished[0])
+    assert json.loads((folder / "generator" / "config.json").read_text())["sampling"] == {"temperature": 0.5}
+    assert (ours.sample(20, seed=1) == plain.sample(20, seed=1, temperature=0.5)).all()
+    assert (ours.sample(20, seed=1, temperature=1.0) == plain.sample(20, seed=1)).all()
+    assert (ours.sample(20, seed=1) != plain.sample(20, seed=1)).any()
+    samples = np.array(read_levels(folder / "levels.txt", envs.get_problem("zelda")))
+    assert (samples == ours.sample(len(samples), seed=0)).all()
+
+
 def test_equal_commands_give_equal_generators(finished, tmp_path):
     folder, _ = finished
     assert call(*BRIEF, "--out", tmp_path)[0] == 0

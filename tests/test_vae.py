@@ -13,7 +13,7 @@ from envs import UserError, get_problem
 from envs.counts import kept
 from generators.checks import check_family
 from generators.corpus import corpus_of_levels
-from generators.families.vae import Config, Sampling, VariationalAutoencoder
+from generators.families.vae import Config, VariationalAutoencoder
 from generators.generator import FitOptions
 from generators.options import options_of
 from generators.spec import LevelSpec
@@ -206,8 +206,8 @@ def test_latents_move_towards_fixed_tiles(trained):
         (Config, {"latents": 0}, "latents"),
         (Config, {"dropout": 1.0}, "dropout"),
         (Config, {"free_bits": -1}, "free_bits"),
-        (Sampling, {"temperature": -0.1}, "temperature"),
-        (Sampling, {"fixed_steps": "many"}, "fixed_steps"),
+        (VariationalAutoencoder.Sampling, {"temperature": -0.1}, "temperature"),
+        (VariationalAutoencoder.Sampling, {"fixed_steps": "many"}, "fixed_steps"),
     ],
 )
 def test_wrong_options_are_named(kind, given, words):

@@ -18,9 +18,7 @@ from generators.families.vqvae import (
     Autoencoder,
     Codebook,
     Config,
-    Sampling,
     VectorQuantisedAutoencoder,
-    _likeliest,
 )
 from generators.generator import FitOptions
 from generators.options import options_of
@@ -179,15 +177,22 @@ def test_the_second_stage_leaves_the_autoencoder_alone(corpus):
 
 def test_writing_with_a_cache_is_reading(trained):
     """The logits that codes are drawn by, one after another, are those of the whole sequence at once."""
-    prior = trained.network.prior
-    dense = torch.zeros(5, trained.spec.condition_size)
-    seen = []
-    hook = prior.logits.register_forward_hook(lambda module, given, out: seen.append(out))
+    sampler, seen, written = trained.sampler(), [], []
+    networks = sampler.networks
+
+    class Recorded:
+        zeros = networks.zeros
+
+        def __call__(self, graph, *inputs):
+            found = networks(graph, *inputs)
+            (written if graph == "write" else seen).append(inputs[0] if graph == "write" else found[0])
+            return found
+
+    sampler.networks = Recorded()
+    sampler.draw(trained.request(5, 0), trained.Sampling())
     with torch.no_grad():
-        codes = prior.draw(dense, None, Sampling(), torch.Generator().manual_seed(0))
-        hook.remove()
-        whole = prior(codes, dense)
-    assert torch.allclose(torch.stack(seen, dim=1), whole, atol=1e-4)
+        whole = trained.network.prior(torch.from_numpy(written[0]), torch.zeros(5, trained.spec.condition_size))
+    np.testing.assert_allclose(np.stack(seen, axis=1), whole.numpy(), atol=1e-4)
 
 
 def test_the_bound_is_of_codes_and_tiles(trained, corpus):
@@ -234,16 +239,6 @@ def test_rules_are_kept(corpus):
     assert not shares[False].all()
 
 
-def test_nucleus():
-    shares = torch.tensor([[0.5, 0.3, 0.15, 0.05], [0.1, 0.2, 0.3, 0.4]])
-    assert _likeliest(shares, 0.7).tolist() == [
-        [0.5, pytest.approx(0.3), 0, 0],
-        [0, 0, pytest.approx(0.3), pytest.approx(0.4)],
-    ]
-    assert torch.equal(_likeliest(shares, 1.0), shares)
-    assert (_likeliest(shares, 1e-9) > 0).sum(dim=1).tolist() == [1, 1]
-
-
 def test_sharper_codes_are_more_alike(trained):
     def kinds(**sampling):
         return len(np.unique(trained.sample(200, seed=2, **sampling).reshape(200, -1), axis=0))
@@ -258,9 +253,9 @@ def test_sharper_codes_are_more_alike(trained):
         (Config, {"codes": 1}, "codes"),
         (Config, {"patch": 0}, "patch"),
         (Config, {"width": 30, "heads": 4}, "multiple"),
-        (Sampling, {"temperature": 0.0}, "temperature"),
-        (Sampling, {"top_p": 0.0}, "top_p"),
-        (Sampling, {"tile_temperature": -1}, "tile_temperature"),
+        (VectorQuantisedAutoencoder.Sampling, {"temperature": 0.0}, "temperature"),
+        (VectorQuantisedAutoencoder.Sampling, {"top_p": 0.0}, "top_p"),
+        (VectorQuantisedAutoencoder.Sampling, {"tile_temperature": -1}, "tile_temperature"),
     ],
 )
 def test_wrong_options_are_named(kind, options, words):

@@ -134,10 +134,10 @@ def test_contradictions_are_counted(checkered):
 def test_levels_begun_again_are_finished():
     """Patterns of few levels run into contradictions now and then; another beginning finds a level."""
     corpus = corpus_of_levels("zelda", envs.construct("zelda", 60, seed=1), repeats=True)
-    generator = made(corpus, FitOptions(), size=3, levels=10)
-    generator.sample(60, seed=1, restarts=0)
+    generator = made(corpus, FitOptions(), size=3, levels=20)
+    generator.sample(60, seed=3, restarts=0)
     once = generator.facts.pop("collapse")
-    levels = generator.sample(60, seed=1, restarts=30)
+    levels = generator.sample(60, seed=3, restarts=30)
     again = generator.facts["collapse"]
     assert once["failed"] > 0 == once["restarts"]
     assert again["failed"] == 0

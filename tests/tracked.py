@@ -36,7 +36,8 @@ def read_tensorboard(folder):
 
     events = EventAccumulator(str(folder / "tensorboard")).Reload()
     tags = events.Tags()
-    figures = {name: [(one.step, one.value) for one in events.Scalars(name)] for name in tags["scalars"]}
+    # Files that a process began within one second are read by name, of which the number that tells them apart is text.
+    figures = {name: sorted((one.step, one.value) for one in events.Scalars(name)) for name in tags["scalars"]}
     text = events.Tensors("config/text_summary")[-1].tensor_proto.string_val[0].decode()
     options = json.loads(text).get("options", {})
     return Told(figures, set(tags["images"]), {f"options/{name}": str(value) for name, value in options.items()})

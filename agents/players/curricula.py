@@ -20,7 +20,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 
-from agents.networks import DesignerNetwork, Interface, NetworkConfig
+from agents.interface import Interface
+from agents.networks import DesignerNetwork, NetworkConfig
 from agents.players.networks import PlayerConfig
 from agents.players.ppo import Games, PlayerLearner, PlayerPPOConfig, whole_batch
 from agents.players.scatter import scatter, settle

@@ -13,7 +13,8 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Normal, kl_divergence
 
-from agents.networks import ActionCode, DesignerNetwork
+from agents.interface import ActionCode
+from agents.networks import DesignerNetwork
 from agents.policy import Policy
 from agents.ppo import loss
 from agents.training import PPOConfig

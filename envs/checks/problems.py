@@ -156,6 +156,9 @@ def _check_declaration(task: Problem) -> None:
         require(not wrong, f"{task.name}: {wrong}.")
     strangers = [name for name in task.symmetries if name not in SYMMETRIES]
     require(not strangers, f"{task.name} has the symmetries {strangers}; there are {', '.join(SYMMETRIES)}.")
+    named = [*task.tile_ids, *(metric.name for metric in task.metrics)]
+    strangers = [name for name in task.nouns if name not in named]
+    require(not strangers, f"{task.name} declares nouns for {strangers}; its tiles and metrics are {', '.join(named)}.")
     require(
         task.window is None or len(task.window) == len(task.default_shape),
         f"{task.name}'s window {task.window} must have as many axes as its levels.",

@@ -64,10 +64,10 @@ class BoxobanFormat(LevelFormat):
             numbered = numbered and bool(title)
         return "surely" if numbered else "maybe"
 
-    def read(self, path: Path, problem: Problem) -> Collection:
+    def read(self, path: Path, problem: Problem, most: int | None = None) -> Collection:
         """Returns the levels in a file, with their numbers for titles."""
         ids = sokoban_ids(path, problem, self.name)
-        collection = Collection(self.name)
+        collection = Collection(self.name, most)
         for title, block in self._blocks(read_lines(path)):
             stranger = first_stranger(block, set(ids))
             if stranger:

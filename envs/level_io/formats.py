@@ -21,12 +21,17 @@ Level = NDArray[np.uint8]
 Likelihood = Literal["no", "maybe", "surely"]
 
 
+class TooManyLevelsError(UserError):
+    """A file holds more levels than it may."""
+
+
 @dataclass
 class Collection:
     """What a level file holds.
 
     Attributes:
         format: the name of the format that it was read in.
+        most: the most levels that it may hold; None for any number.
         levels: the levels, uint8 (height, width) or (depth, height, width) each.
         titles: one for each level; empty where the file gives none.
         changes: what did not come over one to one, in words ("'B' (Cannon top) became solid"), and in how many tiles.
@@ -34,15 +39,34 @@ class Collection:
     """
 
     format: str
+    most: int | None = None
     levels: list[Level] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     changes: Counter[str] = field(default_factory=Counter)
     unsupported: list[UserError] = field(default_factory=list)
 
     def add(self, level: Level, title: str = "") -> None:
-        """Adds a level."""
+        """Adds a level.
+
+        Raises:
+            TooManyLevelsError: there are as many as there may be.
+        """
+        self._check_room()
         self.levels.append(level)
         self.titles.append(title)
+
+    def leave_out(self, error: UserError) -> None:
+        """Notes a level that the problem cannot hold.
+
+        Raises:
+            TooManyLevelsError: there are as many as there may be.
+        """
+        self._check_room()
+        self.unsupported.append(error)
+
+    def _check_room(self) -> None:
+        if self.most is not None and len(self.levels) + len(self.unsupported) >= self.most:
+            raise TooManyLevelsError(f"A file may hold at most {self.most} levels; this one holds more.")
 
 
 class LevelFormat(ABC):
@@ -68,8 +92,11 @@ class LevelFormat(ABC):
         return "maybe"
 
     @abstractmethod
-    def read(self, path: Path, problem: Problem) -> Collection:
-        """Returns what is in a file, or raises UserError saying where it is wrong; it may return no level at all."""
+    def read(self, path: Path, problem: Problem, most: int | None = None) -> Collection:
+        """Returns what is in a file, or raises UserError saying where it is wrong; it may return no level at all.
+
+        Of a file with more than `most` levels it reads no further, and raises TooManyLevelsError.
+        """
 
     @abstractmethod
     def write(

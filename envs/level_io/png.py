@@ -43,10 +43,10 @@ class PngFormat(LevelFormat):
     name = "png"
     description = "picture in the problem's own tiles; several levels lie apart on a transparent ground"
 
-    def read(self, path: Path, problem: Problem) -> Collection:
+    def read(self, path: Path, problem: Problem, most: int | None = None) -> Collection:
         """Returns the levels in a picture, by rows, from left to right."""
         pixels, size = _load(path)
-        collection = Collection(self.name)
+        collection = Collection(self.name, most)
         for top, left, part in _parts(pixels, path):
             place = f"{path}, the level at pixel row {top + 1}, column {left + 1}"
             collection.add(check_shape(_level(part, problem, place, size), problem, place))

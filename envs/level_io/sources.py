@@ -21,9 +21,10 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with open(path, "rb") as file:
-            # What tells no size, such as a pipe, is read as far as is allowed.
-            large = os.fstat(file.fileno()).st_size > LARGEST_FILE
-            raw = b"" if large else file.read(LARGEST_FILE + 1)
+            # What tells no size, such as a pipe, is read as far as is allowed; room for that is taken beforehand.
+            size = os.fstat(file.fileno()).st_size
+            large = size > LARGEST_FILE
+            raw = b"" if large else file.read((size or LARGEST_FILE) + 1)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; give the path of a level file.") from error
     except IsADirectoryError as error:

@@ -41,9 +41,9 @@ class TextFormat(LevelFormat):
     storeys = True
     titled = True
 
-    def read(self, path: Path, problem: Problem) -> Collection:
+    def read(self, path: Path, problem: Problem, most: int | None = None) -> Collection:
         """Returns the levels in a text file."""
-        collection = Collection(self.name)
+        collection = Collection(self.name, most)
         for block in self._blocks(read_lines(path), {tile.character for tile in problem.tiles}):
             collection.add(self._level(block.rows, path, problem), block.title)
         if not collection.levels:

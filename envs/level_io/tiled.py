@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +29,34 @@ _MOST_TILES = 1 << 24
 TILES_MARK = "-tiles-"
 
 
+@dataclass(frozen=True)
+class _Tileset:
+    """The tiles of a map that have the numbers from `first` on, `count` of them, with their names by local number."""
+
+    first: int
+    count: int
+    names: dict[int, str]
+
+
 @level_format(".tmj")
 class TiledFormat(LevelFormat):
     """A map of the Tiled editor, one layer a level.
 
     Layers of a map have one size; a smaller level fills the upper left of its layer and the rest has no tile. Tiles
     are known by their class, so that a tileset in another order is read as well.
+
+    Args:
+        follow: whether tilesets are read that lie in files of their own, wherever the map says that they lie.
     """
 
     name = "tiled"
     description = "Tiled map (JSON), one tile layer a level, with a picture of the tileset beside it"
     titled = True
 
-    def read(self, path: Path, problem: Problem) -> Collection:
+    def __init__(self, follow: bool = True) -> None:
+        self.follow = follow
+
+    def read(self, path: Path, problem: Problem, most: int | None = None) -> Collection:
         """Returns the levels in a map, from the lowest layer to the uppermost."""
         source = read_json(path)
         if source.get("type", "map") != "map" or not isinstance(source.get("layers"), list):
@@ -48,13 +65,13 @@ class TiledFormat(LevelFormat):
             raise UserError(
                 f"{path} is an infinite map; switch off Infinite in Tiled under Map > Map Properties and save it again."
             )
-        tiles = self._tiles_by_number(source, path, problem)
-        collection = Collection(self.name)
+        tilesets = self._tilesets(source, path)
+        collection = Collection(self.name, most)
         for layer in self._layers(source["layers"]):
             name = str(layer.get("name", ""))
             # A name that this format gave for want of a title, or Tiled for want of a name, says nothing.
             title = "" if name == f"level {len(collection.levels) + 1}" or name.startswith("Tile Layer ") else name
-            collection.add(self._level(layer, tiles, path, problem), title)
+            collection.add(self._level(layer, tilesets, path, problem), title)
         if not collection.levels:
             raise UserError(f"{path} has no tile layer; draw the {problem.name} level in a tile layer.")
         return collection
@@ -156,10 +173,9 @@ class TiledFormat(LevelFormat):
             elif kind == "tilelayer":
                 yield layer
 
-    @staticmethod
-    def _tiles_by_number(source: dict[str, Any], path: Path, problem: Problem) -> dict[int, tuple[str, int | None]]:
-        """Returns, for every tile number that the map may use, how it is called and which tile of the problem it is."""
-        found: dict[int, tuple[str, int | None]] = {}
+    def _tilesets(self, source: dict[str, Any], path: Path) -> list[_Tileset]:
+        """Returns the tilesets of a map, by their first numbers."""
+        found = []
         references = source.get("tilesets")
         if not isinstance(references, list):
             raise UserError(f"{path} has no list of tilesets; save the map in Tiled again.")
@@ -167,6 +183,8 @@ class TiledFormat(LevelFormat):
             tileset, where = reference, path
             try:
                 if "source" in reference:
+                    if not self.follow:
+                        raise UserError(f"{path} refers to a tileset in another file; embed the tileset in Tiled.")
                     where = path.parent / reference["source"]
                     if where.suffix.lower() not in (".tsj", ".json"):
                         raise UserError(
@@ -174,27 +192,23 @@ class TiledFormat(LevelFormat):
                             "or export it as .tsj."
                         )
                     tileset = read_json(where)
-                first = int(reference["firstgid"])
-                count = int(tileset["tilecount"])
                 names = {
                     int(tile["id"]): str(tile.get("type") or tile.get("class") or "")
                     for tile in tileset.get("tiles", [])
                 }
-            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                found.append(_Tileset(int(reference["firstgid"]), int(tileset["tilecount"]), names))
+            except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
                 if isinstance(error, UserError):
                     raise
                 raise UserError(
                     f"{where} has a damaged tileset: each needs firstgid, tilecount and tiles with an id and a class "
                     f"({type(error).__name__}: {error})."
                 ) from error
-            for local in range(min(count, 1 << 16)):
-                name = names.get(local, "")
-                found[first + local] = (name, problem.tile_ids.get(name))
-        return found
+        return sorted(found, key=lambda tileset: tileset.first)
 
     @staticmethod
-    def _level(layer: dict[str, Any], tiles: dict[int, tuple[str, int | None]], path: Path, problem: Problem) -> Level:
-        """Returns the level in a tile layer."""
+    def _level(layer: dict[str, Any], tilesets: Sequence[_Tileset], path: Path, problem: Problem) -> Level:
+        """Returns the level in a tile layer; the tilesets are sorted by their first numbers."""
         place = f"{path}, layer {str(layer.get('name', ''))!r}"
         data: Any = layer.get("data")
         height: Any = layer.get("height")
@@ -209,6 +223,7 @@ class TiledFormat(LevelFormat):
             raise UserError(
                 f"{place}: it has {len(data)} tiles but its size is {width} wide and {height} high; save the map again."
             )
+        firsts = [tileset.first for tileset in tilesets]
         level = np.full((height, width), -1, np.int64)
         for i, number in enumerate(data):
             row, column = divmod(i, width)
@@ -222,12 +237,15 @@ class TiledFormat(LevelFormat):
                     f"{spot}: the tile is flipped or turned, which means nothing in a {problem.name} level; "
                     "place it upright."
                 )
-            if number not in tiles:
+            # As Tiled has it, a number is of the last tileset that begins at or before it.
+            index = bisect_right(firsts, number) - 1
+            tileset = tilesets[index] if index >= 0 else _Tileset(0, 0, {})
+            if number >= tileset.first + tileset.count:
                 raise UserError(
-                    f"{spot}: tile number {number} is in none of the map's tilesets, which hold "
-                    f"{_numbers(sorted(tiles))}."
+                    f"{spot}: tile number {number} is in none of the map's tilesets, which hold {_numbers(tilesets)}."
                 )
-            name, tile = tiles[number]
+            name = tileset.names.get(number - tileset.first, "")
+            tile = problem.tile_ids.get(name)
             if tile is None:
                 given = f"the class {name!r}, which is no tile of {problem.name}" if name else "no class"
                 raise UserError(
@@ -253,6 +271,9 @@ def _crop(level: NDArray[np.int64], place: str) -> Level:
     return inner.astype(np.uint8)
 
 
-def _numbers(numbers: list[int]) -> str:
-    """Returns how far sorted tile numbers reach, for people."""
-    return f"{numbers[0]} to {numbers[-1]}" if numbers else "no tiles"
+def _numbers(tilesets: Sequence[_Tileset]) -> str:
+    """Returns how far the numbers of tiles reach, for people."""
+    held = [tileset for tileset in tilesets if tileset.count > 0]
+    if not held:
+        return "no tiles"
+    return f"{held[0].first} to {max(tileset.first + tileset.count - 1 for tileset in held)}"

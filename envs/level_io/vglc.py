@@ -78,7 +78,7 @@ class VglcFormat(LevelFormat):
         """Whether there is a table for the problem, and a legend with the file."""
         return "maybe" if table_for(problem.name) and find_legend(path) else "no"
 
-    def read(self, path: Path, problem: Problem) -> Collection:
+    def read(self, path: Path, problem: Problem, most: int | None = None) -> Collection:
         """Returns the one level in a file."""
         table = table_for(problem.name)
         if table is None:
@@ -96,7 +96,7 @@ class VglcFormat(LevelFormat):
         if stranger:
             raise UserError(_unknown(stranger, table, legend, path))
         check_rows(block, path)
-        collection = Collection(self.name)
+        collection = Collection(self.name, most)
         collection.add(check_shape(tiles_of(block, ids), problem, f"{path}, line 1, column 1"), path.stem)
         collection.changes = _merges(block, table, ids, problem)
         return collection

@@ -60,16 +60,16 @@ class XsbFormat(LevelFormat):
     description = "Sokoban collection: '#', '@', '$', '.', floor as a blank, '-' or '_', titles and remarks in between"
     titled = True
 
-    def read(self, path: Path, problem: Problem) -> Collection:
+    def read(self, path: Path, problem: Problem, most: int | None = None) -> Collection:
         """Returns the levels in a collection."""
         ids = sokoban_ids(path, problem, self.name)
         ids |= {"-": ids[" "], "_": ids[" "]}
-        collection = Collection(self.name)
+        collection = Collection(self.name, most)
         for block in self._blocks(read_lines(path)):
             on_target = next(((n, x, c) for n, row in block.rows for c, x in row if c in _ON_TARGET), None)
             if on_target:
                 number, column, character = on_target
-                collection.unsupported.append(
+                collection.leave_out(
                     UserError(
                         f"{path}, line {number}, column {column}: {character!r} is {_ON_TARGET[character]}, which "
                         f"{problem.name} has no tile for; leave the level out, or move it off the target."

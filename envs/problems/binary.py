@@ -10,6 +10,7 @@ from envs.games.maze import MazeRules
 from envs.kernels.binary import longest_shortest_paths, measure_binary
 from envs.kernels.carving import carve
 from envs.linear import LinearRules, OneRegion
+from envs.nouns import OPEN_TILE, REGIONS, WALL, Noun
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -68,6 +69,12 @@ PROBLEM = Binary(
     start_probabilities=(0.5, 0.5),
     linear_rules=LinearRules(targets=(OneRegion(("empty",)),)),
     symmetries=("mirror", "flip", "transpose"),
+    nouns={
+        "solid": WALL,
+        "empty": OPEN_TILE,
+        "regions": REGIONS,
+        "path-length": Noun("path", others=("way", "route"), grades=("short", "long"), unit="step"),
+    },
     metrics=(
         Metric("regions", 5, (1, 1), _most_regions, "4-connected regions of empty cells"),
         Metric(

@@ -12,6 +12,7 @@ from envs.errors import UserError
 from envs.games.ddave import DdaveRules
 from envs.kernels.ddave import DIST_WIN, NUM_JUMPS, SOL_LENGTH, measure_ddave
 from envs.kernels.ddave_construct import construct_ddave
+from envs.nouns import OPEN_TILE, REGIONS, SOLUTION, TO_WIN, WALL, Noun
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
 
@@ -97,6 +98,18 @@ PROBLEM = Ddave(
     start_probabilities=(0.5, 0.3, 0.02, 0.02, 0.04, 0.02, 0.1),
     count_rules=exactly(1, "player", "exit", "key"),
     symmetries=("mirror",),
+    nouns={
+        "solid": WALL,
+        "empty": OPEN_TILE,
+        "exit": Noun("exit", others=("door",)),
+        "diamonds": Noun("diamond", others=("gem",)),
+        "dist-floor": Noun("drop of the player", grades=("short", "long"), unit="cell"),
+        "regions": REGIONS,
+        "num-jumps": Noun("jump"),
+        "col-diamonds": Noun("taken diamond", others=("collected diamond",)),
+        "dist-win": TO_WIN,
+        "sol-length": SOLUTION,
+    },
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric(

@@ -13,6 +13,7 @@ from envs.errors import UserError
 from envs.games.loderunner import LoderunnerRules
 from envs.kernels import loderunner as kernels
 from envs.kernels.loderunner_construct import LEAST_HEIGHT, LEAST_WIDTH, build
+from envs.nouns import SOLUTION, Noun
 from envs.problem import Example, Metric, Problem, Shape, Tile
 
 
@@ -114,6 +115,17 @@ PROBLEM = Loderunner(
     # The shares of the 150 levels of the VGLC, but for the player: about one level in three begins with exactly one.
     start_probabilities=(0.5614, 0.2374, 0.0345, 0.1008, 0.0321, 0.0277, 0.0046, 0.0015),
     count_rules=(*exactly(1, "player"), CountRule({"gold": 1}, 1, math.inf)),
+    nouns={
+        "empty": Noun("empty tile", others=("open tile",)),
+        "solid": Noun("stone", others=("solid tile",)),
+        "gold": Noun("piece of gold", others=("gold", "gold piece", "nugget")),
+        "enemies": Noun("guard", others=("enemy", "monster")),
+        "explored": Noun("reachable part", grades=("small", "large"), unit="percent"),
+        "used-tiles": Noun("used part", grades=("small", "large"), unit="percent"),
+        "stranded-gold": Noun("piece of stranded gold"),
+        "missed-gold": Noun("piece of missed gold"),
+        "sol-length": SOLUTION,
+    },
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("gold", 1, (6, 12), _cells, "gold tiles"),

@@ -16,6 +16,7 @@ from envs.games.maze import DoorRules
 from envs.kernels.maze import measure_maze
 from envs.kernels.maze_construct import construct_mazes
 from envs.linear import LinearRules, OneRegion
+from envs.nouns import OPEN_TILE, REGIONS, WALL, Noun
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -66,6 +67,13 @@ PROBLEM = Maze(
     count_rules=exactly(1, "player", "door"),
     linear_rules=LinearRules(playable=(OneRegion(("empty", "player", "door")),)),
     symmetries=("mirror", "flip", "transpose"),
+    nouns={
+        "solid": WALL,
+        "empty": OPEN_TILE,
+        "door": Noun("door", others=("exit",)),
+        "regions": REGIONS,
+        "path-length": Noun("path", others=("way", "route"), grades=("short", "long"), unit="step"),
+    },
     metrics=(
         Metric("player", 1, (1, 1), _cells, "player tiles"),
         Metric("door", 1, (1, 1), _cells, "door tiles"),

@@ -12,6 +12,7 @@ from envs.errors import UserError
 from envs.games.mdungeon import MdungeonRules
 from envs.kernels.mdungeon import COL_ENEMIES, DIST_WIN, ENEMIES, SOL_LENGTH, measure_mdungeon
 from envs.kernels.mdungeon_construct import construct_mdungeon
+from envs.nouns import OPEN_TILE, REGIONS, SOLUTION, TO_WIN, WALL, Noun
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
 
@@ -94,6 +95,18 @@ PROBLEM = Mdungeon(
     start_probabilities=(0.4, 0.4, 0.02, 0.02, 0.03, 0.03, 0.05, 0.05),
     count_rules=exactly(1, "player", "exit"),
     symmetries=("mirror", "flip", "transpose"),
+    nouns={
+        "solid": WALL,
+        "empty": OPEN_TILE,
+        "exit": Noun("exit", others=("staircase",)),
+        "enemies": Noun("enemy", others=("monster", "foe")),
+        "regions": REGIONS,
+        "col-potions": Noun("drunk potion", others=("collected potion",)),
+        "col-treasures": Noun("taken treasure", others=("collected treasure",)),
+        "col-enemies": Noun("killed enemy", others=("killed monster", "kill")),
+        "dist-win": TO_WIN,
+        "sol-length": SOLUTION,
+    },
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("exit", 3, (1, 1), _cells, "exit tiles"),

@@ -11,6 +11,7 @@ from envs.errors import UserError
 from envs.games.smb import PlatformRules, play_levels
 from envs.kernels.platform import measure_levels
 from envs.kernels.platform_construct import construct_level
+from envs.nouns import Noun
 from envs.problem import AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
 
@@ -135,6 +136,22 @@ PROBLEM = Platformer(
     start_probabilities=tuple(share / 95 for share in (75, 10, 1, 4, 1, 2, 2)),
     smallest_shape=(6, 12),
     window=(14, 28),
+    nouns={
+        "empty": Noun("empty tile", others=("sky tile",)),
+        "solid": Noun("solid tile", others=("ground tile", "earth tile")),
+        "question": Noun("question block"),
+        "brick": Noun("brick", others=("brick block",)),
+        "tube": Noun("tube tile", others=("tube", "pipe")),
+        "enemies": Noun("enemy", others=("monster", "foe")),
+        "dist-floor": Noun("drop of enemies", grades=("short", "long"), unit="cell"),
+        "disjoint-tubes": Noun("broken tube", others=("broken pipe",)),
+        "noise": Noun("noise", grades=("low", "high"), unit="change"),
+        "jumps": Noun("jump"),
+        "jumps-dist": Noun(
+            "stretch without jumps", others=("run without jumps",), grades=("short", "long"), unit="column"
+        ),
+        "dist-win": Noun("distance to winning", grades=("short", "long"), unit="column"),
+    },
     metrics=(
         Metric("dist-floor", 2, (0, 0), _falls, "cells between enemies and the floor below them, together"),
         Metric("disjoint-tubes", 1, (0, 0), _cells, "tube tiles with exactly one tube tile beside them"),

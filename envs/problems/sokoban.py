@@ -12,6 +12,7 @@ from envs.counts import CountRule, exactly
 from envs.errors import UserError
 from envs.games.sokoban import SokobanRules
 from envs.kernels.sokoban import construct, measure, measure_static
+from envs.nouns import OPEN_TILE, REGIONS, SOLUTION, TO_WIN, WALL, Noun
 from envs.problem import AS_LARGE_AS_POSSIBLE, AS_SMALL_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
 
@@ -104,6 +105,16 @@ PROBLEM = Sokoban(
         CountRule({"crate": 1, "target": -1}, 0, 0),
     ),
     symmetries=("mirror", "flip", "transpose"),
+    nouns={
+        "solid": WALL,
+        "empty": OPEN_TILE,
+        "crate": Noun("crate", others=("box",)),
+        "target": Noun("target", others=("goal", "storage place")),
+        "regions": REGIONS,
+        "ratio": Noun("mismatch", others=("crate without target", "target without crate")),
+        "dist-win": TO_WIN,
+        "sol-length": SOLUTION,
+    },
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("crate", 2, (1, 3), _cells, "crate tiles"),

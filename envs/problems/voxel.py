@@ -11,6 +11,7 @@ from envs.games.voxel import VoxelRules
 from envs.kernels.grid import scratch
 from envs.kernels.voxel import measure_voxel, padded_size
 from envs.kernels.voxel_construct import ROWS_OF_WORK, construct_voxel
+from envs.nouns import REGIONS, Noun
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile
 
 
@@ -93,6 +94,12 @@ PROBLEM = Voxel(
     start_probabilities=(0.5, 0.5),
     border="block",
     symmetries=("mirror", "flip", "transpose"),
+    nouns={
+        "block": Noun("block", others=("wall",)),
+        "air": Noun("air block", others=("open cell",)),
+        "regions": REGIONS,
+        "path-length": Noun("walk", others=("path", "way", "route"), grades=("short", "long"), unit="cell"),
+    },
     metrics=(
         Metric("regions", 1, (1, 1), _most_regions, "regions of air that touch by faces"),
         Metric(

@@ -11,6 +11,7 @@ from envs.games.zelda import ZeldaRules
 from envs.kernels.zelda import measure_zelda
 from envs.kernels.zelda_construct import construct_zelda, least_walk
 from envs.linear import Apart, LinearRules, OneRegion, Touches
+from envs.nouns import OPEN_TILE, REGIONS, WALL, Noun
 from envs.problem import AS_LARGE_AS_POSSIBLE, Example, Metric, Problem, Shape, Tile, longest_path_bound
 
 
@@ -87,6 +88,20 @@ PROBLEM = Zelda(
         ),
     ),
     symmetries=("mirror", "flip", "transpose"),
+    nouns={
+        "solid": WALL,
+        "empty": OPEN_TILE,
+        "door": Noun("door", others=("exit",)),
+        "enemies": Noun("enemy", others=("monster", "foe")),
+        "nearest-enemy": Noun(
+            "distance to the nearest enemy",
+            others=("nearest enemy", "closest enemy", "enemy distance", "distance to the enemies"),
+            grades=("short", "long"),
+            unit="step",
+        ),
+        "regions": REGIONS,
+        "path-length": Noun("path", others=("way", "route"), grades=("short", "long"), unit="step"),
+    },
     metrics=(
         Metric("player", 3, (1, 1), _cells, "player tiles"),
         Metric("key", 3, (1, 1), _cells, "key tiles"),

@@ -18,8 +18,8 @@ from envs.problem import Problem
 from envs.rules import PLAYING, Rules, Solution
 
 if TYPE_CHECKING:
+    from agents.builders import Builder
     from agents.designer import PolicyDesigner
-    from experiments.playroom.builders import Builder
 
 Level = NDArray[np.uint8]
 
@@ -153,7 +153,7 @@ class Library:
         Raises:
             UserError: the designer cannot be loaded, or is not used to levels of that shape.
         """
-        from experiments.playroom.builders import ClimberBuilder, PolicyBuilder  # noqa: PLC0415 (brings in torch)
+        from agents.builders import ClimberBuilder, PolicyBuilder  # noqa: PLC0415 (brings in torch)
 
         if entry.folder is None:
             return ClimberBuilder(problem, shape, until_strict)

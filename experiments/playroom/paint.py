@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pygame
 
+from agents.builders import Builder
 from envs.errors import UserError
 from envs.pictures import render_board
 from envs.problem import Problem
 from experiments.playroom.board import Board
-from experiments.playroom.builders import Builder
 from experiments.playroom.drawing import Drawing
 from experiments.playroom.gauges import Gauge, draw_gauges
 from experiments.playroom.library import Level, verdict

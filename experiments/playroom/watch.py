@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pygame
 
+from agents.builders import Builder
 from envs.problem import Problem
 from experiments.playroom.board import Board
-from experiments.playroom.builders import Builder
 from experiments.playroom.gauges import Gauge, draw_chip, draw_gauges, goal_words
 from experiments.playroom.library import DesignerEntry, Level
 from experiments.playroom.look import BLUE, BRIGHT, GOLD, GREEN, MUTED, PLAIN, RED, Brush

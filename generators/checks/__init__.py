@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from envs import UserError, construct
 from envs.checks.compare import require
+from envs.counts import CountRule, kept
 from generators.corpus import Corpus, corpus_of_levels
 from generators.generator import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, FitOptions, Generator
 from generators.options import explained
@@ -30,9 +31,10 @@ def check_family(
     """Checks that a family keeps the contract of `generators.generator.Generator`.
 
     It holds that the class declares what it must; that it can be fitted; that samples are valid levels, equal for equal
-    seeds whatever torch's and NumPy's global generators do, and leave these alone; that fixed tiles stay; that it can
-    be asked for what its spec says, and refuses what it does not; that scores are finite; that a saved generator comes
-    back the same; and that damaged files are refused in one sentence.
+    seeds whatever torch's and NumPy's global generators do, and leave these alone; that fixed tiles stay; that numbers
+    of tiles are held, where it keeps count rules; that it can be asked for what its spec says, and refuses what it does
+    not; that scores are finite; that a saved generator comes back the same; and that damaged files are refused in one
+    sentence.
 
     Args:
         family: its name, or its class, which may then be one that is not in the suite.
@@ -58,6 +60,7 @@ def check_family(
     )
     _check_samples(generator)
     _check_fixed_tiles(generator, corpus)
+    _check_counts(generator)
     _check_conditions(generator)
     _check_scores(generator, corpus.test.levels[:4])
     with tempfile.TemporaryDirectory() as folder:
@@ -89,6 +92,10 @@ def _check_declaration(kind: type[Generator]) -> None:
         for entry in fields(options):
             require(entry.name in words, f"{kind.name}'s {options.__qualname__} does not explain {entry.name}.")
         options()
+    require(
+        not kind.holds_counts or getattr(kind.Sampling(), "constrained", None) is True,
+        f"{kind.name} holds numbers of tiles and must have the sampling option constrained, True by default.",
+    )
 
 
 def _valid(generator: Generator, levels: Any, n: int, what: str) -> None:
@@ -153,6 +160,23 @@ def _check_fixed_tiles(generator: Generator, corpus: Corpus) -> None:
         )
     _refused(
         lambda: generator.sample(1, fixed_tiles=np.zeros(shape, np.float64)), f"{name} takes fixed tiles of fractions."
+    )
+
+
+def _check_counts(generator: Generator) -> None:
+    name, tiles = generator.name, generator.spec.tiles
+    counted = {tile for rule in generator.spec.count_rules() for tile in rule.coefficients}
+    if not generator.keeps_counts():
+        return
+    before = generator.sample(4, seed=2)
+    for tile in tiles[1:]:
+        if tile in counted:
+            continue
+        held = generator.keeping([CountRule({tile: 1}, 3, 3)])
+        levels = held.sample(12, seed=2)
+        require(bool(kept(held.spec.count_rules(), levels, tiles).all()), f"{name} does not hold 3 tiles of {tile!r}.")
+    require(
+        _equal(before, generator.sample(4, seed=2)), f"{name} samples otherwise once a copy holds numbers of tiles."
     )
 
 

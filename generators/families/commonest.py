@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.counting import CountingGenerator, check_counts, nats_per_tile
-from generators.generator import Request, Scores
+from generators.generator import Scores
+from generators.sampling import Request
 from generators.spec import Condition
 
 

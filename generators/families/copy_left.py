@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generators.counting import CountingGenerator, check_counts, nats_per_tile
-from generators.generator import Request, Scores
+from generators.generator import Scores
+from generators.sampling import Request
 from generators.spec import Condition
 
 
@@ -37,7 +38,7 @@ class CopyLeft(CountingGenerator):
     def draw(self, request: Request, sampling: Any) -> NDArray[np.uint8]:
         """Draws the first column and copies it to the right, fixed tiles too; see `Generator.draw`."""
         n, shape, first = request.n, self.spec.shape, self.learned("first")
-        uniforms = np.random.default_rng(request.seed).random((n, len(first), 1))
+        uniforms = request.draws().uniforms(len(first), 1)
         # Not smoothed: what was never seen in the first column is not drawn.
         sums = np.cumsum(first, axis=1) / first.sum(axis=1, keepdims=True)
         column = (uniforms >= sums).sum(axis=2).reshape(n, *shape[:-1])

@@ -19,17 +19,16 @@ from envs.problem import Problem
 from generators.adversarial import Critic, gradient_penalty, one_hot, straight_through
 from generators.corpus import Corpus, CorpusOptions, load_corpus
 from generators.decoding import decode_logits
-from generators.generator import Fit, FitOptions, Report, Request
+from generators.draws import Draws
+from generators.generator import Fit, FitOptions, Report
+from generators.graphs import Graph
 from generators.judging.patterns import mean_divergence
 from generators.neural import NeuralGenerator
-from generators.options import options_of
+from generators.samplers.cyclegan import CycleGanSampler, CycleGanSettings
 from generators.searchable import Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, Training, adamw, descend
 from generators.translation import Translator, allowed_tiles, default_source, tile_table
-
-#: How many levels are translated for one with fixed tiles, of which the one that fits them best is taken.
-_STARTS = 8
 
 #: How many levels of a source that cannot be constructed are kept in a saved model, to sample from.
 _KEPT = 256
@@ -99,24 +98,6 @@ class CycleGanConfig:
         return CorpusOptions(self.source_kind, self.source_path, self.source_levels, shape, seed=seed)
 
 
-@dataclass(frozen=True)
-class CycleGanSampling:
-    """How levels are translated.
-
-    Attributes:
-        temperature: of the draw of each tile; 0 takes the likeliest.
-        constrained: whether tiles are chosen so that levels keep the count rules of the target's corpus.
-    """
-
-    temperature: float = 0.0
-    constrained: bool = True
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        if not 0 <= self.temperature < math.inf:
-            raise UserError(f"temperature must be a finite number of at least 0; got {self.temperature}.")
-
-
 class CycleGan(NeuralGenerator):
     """Two translators between two problems, and a critic for each problem.
 
@@ -131,7 +112,7 @@ class CycleGan(NeuralGenerator):
     title = "CycleGAN between two problems"
     paper = "Zhu 2017"
     Config = CycleGanConfig
-    Sampling = CycleGanSampling
+    Sampler, Sampling = CycleGanSampler, CycleGanSampler.Sampling
     keeps_fixed_tiles = "construction"
     small = {"source_levels": 40, "width": 8, "blocks": 1, "mixed": 8, "critic_channels": 4, "critic_features": 8}
     defaults = {
@@ -350,13 +331,14 @@ class CycleGan(NeuralGenerator):
             UserError: the levels, a condition or an option cannot be used.
         """
         batch = self._checked(levels, self.source)
-        values, labels = self.spec.values(condition, len(batch))
-        options: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
-        random = torch.Generator().manual_seed(seed)
+        options = self.sampling_options(**sampling)
+        request, sampler = self.request(len(batch), seed, condition), self.sampler()
 
-        def part(first: int, last: int) -> NDArray[np.uint8]:
-            asked = Asked.of(self.spec, values[first:last], labels[first:last], self.device)
-            return self._decoded(self._logits(batch[first:last], asked.dense), None, options, random)
+        def part(some: slice) -> NDArray[np.uint8]:
+            asked = request.part(some)
+            (logits,) = sampler.networks("translate", batch[some].astype(np.int64), sampler.dense(asked))
+            levels: NDArray[np.uint8] = sampler.decoded(logits, None, options, asked.draws())
+            return levels
 
         return self._in_parts(len(batch), part)
 
@@ -375,14 +357,19 @@ class CycleGan(NeuralGenerator):
             UserError: the levels or the temperature cannot be used.
         """
         batch = self._checked(levels, self.spec.task())
-        options = CycleGanSampling(temperature, False)
+        options = self.Sampling(temperature, False)
         options.check()
-        random = torch.Generator().manual_seed(seed)
+        seeds = self.request(len(batch), seed).seeds
+        self.network.eval()
 
-        def part(first: int, last: int) -> NDArray[np.uint8]:
-            shown = torch.from_numpy(batch[first:last].astype(np.int64)).to(self.device)
-            none = torch.zeros(len(shown), 0, device=self.device)
-            return self._decoded(self._networks.back(one_hot(shown, len(self.spec.tiles)), none), None, options, random)
+        def part(some: slice) -> NDArray[np.uint8]:
+            shown = torch.from_numpy(batch[some].astype(np.int64)).to(self.device)
+            with torch.no_grad():
+                logits = self._networks.back(one_hot(shown, len(self.spec.tiles)), shown.new_zeros(len(shown), 0))
+            cells = logits.flatten(2).transpose(1, 2).cpu().numpy()
+            # The spec is the target's, whose rules are none of the source's: they are not asked for.
+            found = decode_logits(cells, self.spec, Draws(seeds[some]), temperature, constrained=False)
+            return found.reshape(-1, *self.spec.shape)
 
         return self._in_parts(len(batch), part)
 
@@ -392,45 +379,30 @@ class CycleGan(NeuralGenerator):
             raise UserError(f"The translators are for levels of shape {self.spec.shape}; got {batch.shape[1:]}.")
         return batch
 
-    def _in_parts(self, n: int, part: Callable[[int, int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        self.network.eval()
-        with torch.no_grad():
-            return np.concatenate([part(i, min(i + self.chunk, n)) for i in range(0, n, self.chunk)])
-
-    def _logits(self, source: NDArray[np.uint8], asked: Tensor) -> Tensor:
-        shown = torch.from_numpy(source.astype(np.int64)).to(self.device)
-        logits: Tensor = self._networks.there(one_hot(shown, len(self.source.tiles)), asked)
-        return logits
-
-    def _decoded(
-        self, logits: Tensor, fixed: NDArray[np.int16] | None, sampling: CycleGanSampling, random: torch.Generator
-    ) -> NDArray[np.uint8]:
-        cells = logits.flatten(2).transpose(1, 2)
-        levels = decode_logits(cells, self.spec, random, sampling.temperature, fixed, sampling.constrained)
-        return levels.reshape(len(logits), *self.spec.shape)
+    def _in_parts(self, n: int, part: Callable[[slice], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        return np.concatenate([part(slice(i, min(i + self.chunk, n))) for i in range(0, n, self.chunk)])
 
     def source_levels(self, n: int, seed: int) -> NDArray[np.uint8]:
-        """Returns levels of the source to translate, uint8 (n, *shape): constructed, or drawn from those kept."""
-        if self.config.source_kind == "constructed":
-            seeds = np.random.SeedSequence([seed, 77]).generate_state(n, np.uint64).astype(np.uint64, copy=False)
-            return self.source.construct(seeds, self.spec.shape)
-        kept: NDArray[np.uint8] = self._networks.kept.cpu().numpy()
-        return kept[np.random.default_rng([seed, 77]).integers(len(kept), size=n)]
+        """Returns the levels of the source that `sample` translates for a seed, uint8 (n, *shape)."""
+        found: NDArray[np.int64] = self.sampler().sources(self.request(n, seed).draws(), 1)
+        return found[:, 0].astype(np.uint8)
 
-    def generate(
-        self, request: Request, asked: Asked, sampling: CycleGanSampling, random: torch.Generator
-    ) -> NDArray[np.uint8]:
-        """Translates levels of the source; see `NeuralGenerator.generate`."""
-        if request.fixed is None:
-            source = self.source_levels(request.n, request.seed)
-            return self._decoded(self._logits(source, asked.dense), None, sampling, random)
-        source = self.source_levels(request.n * _STARTS, request.seed)
-        logits = self._logits(source, asked.dense.repeat_interleave(_STARTS, dim=0))
-        wanted = torch.from_numpy(request.fixed.astype(np.int64)).to(self.device).repeat_interleave(_STARTS, dim=0)
-        misfit = functional.cross_entropy(logits, wanted, ignore_index=-1, reduction="none").flatten(1).sum(dim=1)
-        best = misfit.view(request.n, _STARTS).argmin(dim=1)
-        chosen = logits.view(request.n, _STARTS, *logits.shape[1:])[torch.arange(request.n), best]
-        return self._decoded(chosen, request.fixed, sampling, random)
+    def settings(self) -> CycleGanSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        return CycleGanSettings(self.source.name, 0 if self.config.source_kind == "constructed" else _KEPT)
+
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the translator to the target, and the levels of the source that are kept; see `CycleGanSampler`."""
+        network, tiles = self._networks, len(self.source.tiles)
+
+        def translate(levels: Tensor, asked: Tensor) -> Tensor:
+            logits: Tensor = network.there(one_hot(levels, tiles), asked)
+            return logits.flatten(2).transpose(1, 2)
+
+        found = {"translate": Graph(translate, ("levels", "asked"), ("logits",))}
+        if self.config.source_kind != "constructed":
+            found["kept"] = Graph(lambda numbers: network.kept.long()[numbers], ("numbers",), ("levels",))
+        return found
 
     def card(self) -> str:
         """Returns the text of the model's card; see `Generator.card`."""

@@ -8,21 +8,16 @@ from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from envs import UserError
-from generators.decoding import decode_logits
-from generators.generator import Request
+from generators.graphs import Graph
 from generators.neural import NeuralGenerator
+from generators.samplers.diffusion import SHARPNESS, DiffusionSampler, DiffusionSettings, Prediction
 from generators.searchable import Choice, Real, Several, Whole
 from generators.training import Asked, Training
-
-#: How sure of a tile an estimate at its very place in space counts as, in log-odds on the distance of two tiles.
-_SHARPNESS = 4.0
 
 #: Levels of about so many patches or fewer are denoised well in little time.
 _MOST_PATCHES = 64
@@ -76,7 +71,7 @@ class DiffusionConfig:
     layers: Annotated[int, Whole(1, 2)] = 1
     attention: Annotated[bool, Choice()] = True
     patch: Annotated[int, Choice((0, 1, 2, 3))] = 0
-    prediction: Annotated[Literal["tiles", "sample", "epsilon", "v_prediction"], Choice()] = "tiles"
+    prediction: Annotated[Prediction, Choice()] = "tiles"
     cross_entropy: Annotated[float, Real(0.0, 2.0)] = 1.0
     min_snr: float = 0.0
     self_conditioning: Annotated[bool, Choice()] = True
@@ -98,41 +93,6 @@ class DiffusionConfig:
         for name in ("dropout", "known"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 0 and below 1; got {getattr(self, name)}.")
-
-
-@dataclass(frozen=True)
-class DiffusionSampling:
-    """How noise is taken away.
-
-    Attributes:
-        steps: how often the network is asked, at noise levels equally far apart; at most all levels.
-        method: ddim (Song 2021) or ddpm (Ho 2020), which adds noise at every step.
-        eta: how much noise ddim adds, from 0, which is none, to 1.
-        guidance: how far the prediction goes from what is likely of any level towards, and past, what is likely of one
-            as asked for; 1 is the prediction for one as asked for (Ho and Salimans 2022).
-        resamplings: where tiles are fixed, how often each step is taken, with noise added again in between, which
-            gives the rest of the level more time to fit them (Lugmayr 2022).
-        constrained: whether the last step keeps the count rules: the likeliest level that does is taken.
-    """
-
-    steps: int = 25
-    method: Literal["ddim", "ddpm"] = "ddim"
-    eta: float = 0.0
-    guidance: float = 1.0
-    resamplings: int = 3
-    constrained: bool = True
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        for name in ("steps", "resamplings"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        if not 0 <= self.eta <= 1:
-            raise UserError(f"eta must be from 0 to 1; got {self.eta}.")
-        if not math.isfinite(self.guidance):
-            raise UserError(f"guidance must be a finite number; got {self.guidance}.")
-        if self.method == "ddpm" and self.eta:
-            raise UserError("eta is an option of the method ddim; leave it out with ddpm.")
 
 
 class Denoiser(nn.Module):
@@ -203,7 +163,7 @@ class Denoiser(nn.Module):
         if self.config.self_conditioning:
             parts.append(torch.zeros_like(noisy) if before is None else before)
         seen = functional.pad(torch.cat(parts, dim=1), (0, self.padding[1], 0, self.padding[0]))
-        seen = torch.cat([seen, self.place.expand(len(seen), -1, -1, -1)], dim=1)
+        seen = torch.cat([seen, self.place.expand(seen.shape[0], -1, -1, -1)], dim=1)
         told = None if self.condition is None else self.condition(asked)
         found = self.unet(functional.pixel_unshuffle(seen, self.patch), times, class_labels=told).sample
         return functional.pixel_shuffle(found, self.patch)[..., : self.shape[0], : self.shape[1]]
@@ -233,7 +193,7 @@ class DiffusionGenerator(NeuralGenerator):
     title = "Diffusion on one-hot tiles"
     paper = "Ho 2020"
     Config = DiffusionConfig
-    Sampling = DiffusionSampling
+    Sampler, Sampling = DiffusionSampler, DiffusionSampler.Sampling
     keeps_fixed_tiles = "construction"
     small = {"channels": (8, 16), "noise_levels": 50}
     defaults = {"batch": 16, "learning_rate": 2e-3, "warm_up": 100, "ema": 0.995}
@@ -277,7 +237,7 @@ class DiffusionGenerator(NeuralGenerator):
 
     def odds(self, output: Tensor, estimate: Tensor) -> Tensor:
         """Returns the logits of the tiles, float32 (b, K, h, w)."""
-        return output if self.config.prediction == "tiles" else _SHARPNESS / self.config.signal * estimate
+        return output if self.config.prediction == "tiles" else SHARPNESS / self.config.signal * estimate
 
     def loss(self, levels: Tensor, asked: Asked, random: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the error of the denoised levels; see `NeuralGenerator.loss`."""
@@ -332,66 +292,13 @@ class DiffusionGenerator(NeuralGenerator):
         divisor = {"epsilon": ratio, "v_prediction": ratio + 1}.get(self.config.prediction, torch.ones_like(ratio))
         return least / divisor.clamp(min=1e-8)
 
-    def generate(self, request: Request, asked: Asked, sampling: DiffusionSampling, random: torch.Generator) -> NDArray:
-        """Samples levels; see `NeuralGenerator.generate`."""
-        times, scheduler = self.respaced(sampling)
-        shares = self.kept_signal[times].to(self.device)
-        shape = (request.n, len(self.spec.tiles), *self.spec.shape)
+    def settings(self) -> DiffusionSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        return DiffusionSettings(self.config.prediction, self.config.signal, tuple(self.kept_signal.tolist()))
 
-        def noise() -> Tensor:
-            return torch.randn(shape, generator=random).to(self.device)
-
-        fixed, held = None, torch.zeros(())
-        if request.fixed is not None:
-            tiles = torch.from_numpy(request.fixed.astype(np.int64)).to(self.device)
-            fixed, held = (tiles >= 0)[:, None], self.clean(tiles.clamp(min=0))
-        noisy, before, odds = noise(), None, None
-        for step in scheduler.timesteps.tolist():
-            share = shares[step]
-            repeats = sampling.resamplings if fixed is not None and step else 1
-            for repeat in range(repeats):
-                if fixed is not None:
-                    noisy = torch.where(fixed, held, noisy)
-                output = self._guided(noisy, times[step], asked, fixed, before, sampling.guidance)
-                before = self.estimate(output, noisy, share)
-                odds = self.odds(output, before)
-                options = {"eta": sampling.eta} if sampling.method == "ddim" else {}
-                less = scheduler.step(before, step, noisy, generator=random, **options).prev_sample
-                if repeat + 1 < repeats:
-                    kept = share / shares[step - 1]
-                    less = kept.sqrt() * less + (1 - kept).sqrt() * noise()
-                noisy = less
-        assert odds is not None
-        logits = odds.flatten(2).transpose(1, 2)
-        levels = decode_logits(logits, self.spec, random, 0.0, request.fixed, sampling.constrained)
-        return levels.reshape(request.n, *self.spec.shape)
-
-    def _guided(
-        self, noisy: Tensor, time: int, asked: Asked, known: Tensor | None, before: Tensor | None, guidance: float
-    ) -> Tensor:
-        """Returns the network's prediction, guided towards what is asked for."""
-        times = torch.full((len(noisy),), time, device=noisy.device)
-        told: Tensor = self.network(noisy, times, asked.dense, known, before)
-        if guidance == 1 or not asked.dense.any():
-            return told
-        untold = self.network(noisy, times, asked.nothing().dense, known, before)
-        return untold + guidance * (told - untold)
-
-    def respaced(self, sampling: DiffusionSampling) -> tuple[list[int], Any]:
-        """Returns the noise levels that are sampled at, rising, and a scheduler of these alone.
-
-        The scheduler's own choice of time steps is exact only where their number divides that of the noise levels.
-        """
-        steps, most = sampling.steps, self.config.noise_levels
-        if steps > most:
-            raise UserError(f"steps must be at most {most}, as many as there are noise levels; got {steps}.")
-        times = [round((i + 1) * most / steps) - 1 for i in range(steps)]
-        shares = self.kept_signal[times].double()
-        betas = 1 - shares / torch.cat([shares.new_ones(1), shares[:-1]])
-        kind = _diffusers().DDIMScheduler if sampling.method == "ddim" else _diffusers().DDPMScheduler
-        scheduler = kind(steps, trained_betas=betas.numpy(), prediction_type="sample", clip_sample=False)
-        scheduler.set_timesteps(steps)
-        return times, scheduler
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the denoiser; see `DiffusionSampler`."""
+        return {"denoise": Graph(self.network, ("noisy", "times", "asked", "known", "before"), ("predicted",))}
 
 
 FAMILY = DiffusionGenerator

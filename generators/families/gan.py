@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, nn
 
 from envs import UserError
-from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, AdversarialSampling, coarse_sides
+from generators.adversarial import straight_through
+from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, coarse_sides
+from generators.graphs import Graph
+from generators.samplers.gan import GanSampler, GanSettings
 from generators.searchable import Whole
+from generators.training import Asked
 
 
 @dataclass(frozen=True)
@@ -34,24 +37,6 @@ class GanConfig(AdversarialConfig):
             raise UserError(f"hidden must be at least 1; got {self.hidden}.")
         if not 0 <= self.doublings <= 5:
             raise UserError(f"doublings must be from 0 to 5; got {self.doublings}.")
-
-
-@dataclass(frozen=True)
-class GanSampling(AdversarialSampling):
-    """How a GAN samples.
-
-    Attributes:
-        truncation: latents are drawn from the normal distribution within so many standard deviations (Brock 2019):
-            the fewer, the more alike and regular the levels; 0 gives one level; none draws from all of it.
-    """
-
-    truncation: float | None = None
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        super().check()
-        if self.truncation is not None and not 0 <= self.truncation < math.inf:
-            raise UserError(f"truncation must be a finite number of at least 0, or none; got {self.truncation}.")
 
 
 class GanBody(nn.Module):
@@ -80,7 +65,7 @@ class GanBody(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns logits, float32 (b, tiles, height, width), for latents with conditions, float32 (b, inputs)."""
-        coarse = self.trunk(inputs).view(len(inputs), -1, *self.coarse)
+        coarse = self.trunk(inputs).unflatten(1, (-1, *self.coarse))
         logits: Tensor = self.tiles(self.body(coarse))
         return logits[:, :, : self.shape[0], : self.shape[1]]
 
@@ -92,7 +77,7 @@ class Gan(AdversarialGenerator):
     title = "Generative adversarial network (WGAN-GP)"
     paper = "Goodfellow 2014; Radford 2016; Gulrajani 2017; Jang 2017; Miyato 2018"
     Config = GanConfig
-    Sampling = GanSampling
+    Sampler, Sampling = GanSampler, GanSampler.Sampling
     small = {"channels": 4, "hidden": 8, "latent_size": 8, "critic_channels": 4, "critic_features": 8}
 
     def build(self) -> nn.Module:
@@ -105,19 +90,20 @@ class Gan(AdversarialGenerator):
         network.critic = self.critic()
         return network
 
-    def draw_latents(self, n: int, sampling: Any, random: torch.Generator) -> Tensor:
-        """Returns normal numbers, float32 (n, latent_size), within the truncation."""
-        size = (n, self.config.latent_size)
-        if sampling is None or sampling.truncation is None:
-            return torch.randn(size, generator=random)
-        # What lies outside is not thrown away and drawn again, but the distribution inverted within the bounds.
-        reach = math.erf(sampling.truncation / math.sqrt(2))
-        places = torch.rand(size, generator=random, dtype=torch.float64) * 2 - 1
-        drawn = torch.special.erfinv(places * reach) * math.sqrt(2)
-        return drawn.clamp(-sampling.truncation, sampling.truncation).float()
+    def settings(self) -> GanSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        return GanSettings(self.config.latent_size)
 
-    def tile_logits(self, latents: Tensor, condition: Tensor, sampling: Any, random: torch.Generator | None) -> Tensor:
-        """Returns logits; see `AdversarialGenerator.tile_logits`."""
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the generator and its slope; see `AdversarialSampler`."""
+        return self.latent_graphs(self._logits, "asked")
+
+    def fake(self, asked: Asked, temperature: float, random: torch.Generator) -> Tensor:
+        """Returns generated levels for training; see `AdversarialGenerator.fake`."""
+        latents = torch.randn((len(asked), self.config.latent_size), generator=random).to(asked.dense.device)
+        return straight_through(self._logits(latents, asked.dense), temperature, random)
+
+    def _logits(self, latents: Tensor, condition: Tensor) -> Tensor:
         logits: Tensor = cast(GanBody, self.network.generator)(torch.cat([latents, condition], dim=1))
         return logits
 

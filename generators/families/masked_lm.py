@@ -19,7 +19,6 @@ multiplications a tile are what hundreds of levels a second leave room for.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
@@ -29,16 +28,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from envs import UserError
-from generators.generator import Request, Scores
+from generators.generator import Scores
+from generators.graphs import Graph
 from generators.neural import NeuralGenerator
 from generators.patches import PatchNetwork
+from generators.samplers.masked_lm import Layers, MaskedLmSampler, MaskedLmSettings
 from generators.searchable import Choice, Real, Whole
-from generators.settling import NEVER, CountSettler
 from generators.spec import Condition, LevelSpec
 from generators.training import Asked
-
-#: Tiles that are at most so many times as frequent as the commonest tile that a count rule names are things, too.
-_AS_RARE = 2.0
 
 #: The weight of what the first layer does not yet need to know.
 _AHEAD = 0.1
@@ -94,52 +91,9 @@ class Config:
             raise UserError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
 
 
-@dataclass(frozen=True)
-class Revealing:
-    """How a masked tile LM fills levels.
-
-    Attributes:
-        steps: passes of the network; each reveals a part of the level.
-        thing_steps: the share of the steps that decide things; the others lay out the ground.
-        temperature: of the distributions that tiles are drawn from; 0 takes the likeliest.
-        order: what is revealed first: the tiles that the network is surest of (MaskGIT), or random ones (D3PM).
-        choice_temperature: noise in what counts as surest; it falls to 0 over the steps. 0 is greedy.
-        schedule: how much is revealed when: as much at each step, or more later on (cosine, Chang 2022).
-        guidance: how far beyond the unconditional model conditions push (Ho 2022); 1 is the conditional model itself.
-        remask: at each step, the share of the tiles revealed so far that are hidden again and decided anew, the least
-            sure first (Wang 2025).
-        constrained: whether count rules are kept.
-    """
-
-    steps: int = 12
-    thing_steps: float = 0.4
-    temperature: float = 1.0
-    order: Literal["confidence", "random"] = "confidence"
-    choice_temperature: float = 0.1
-    schedule: Literal["linear", "cosine"] = "linear"
-    guidance: float = 1.0
-    remask: float = 0.0
-    constrained: bool = True
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        if self.steps < 1:
-            raise UserError(f"steps must be at least 1; got {self.steps}.")
-        for name in ("temperature", "choice_temperature", "guidance"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise UserError(f"{name} must be a finite number of at least 0; got {getattr(self, name)}.")
-        for name in ("thing_steps", "remask"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 0 and below 1; got {getattr(self, name)}.")
-
-
 def _ranks(keys: Tensor) -> Tensor:
     """Returns each entry's place among its row's, the greatest first: int64, from 0."""
     return keys.argsort(dim=1, descending=True).argsort(dim=1)
-
-
-def _gumbel(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
-    return -torch.empty(shape).exponential_(generator=random).clamp_(min=1e-20).log_()
 
 
 class MaskedTileLM(NeuralGenerator):
@@ -149,7 +103,7 @@ class MaskedTileLM(NeuralGenerator):
     title = "Masked tile LM"
     paper = "Austin 2021, Chang 2022"
     Config = Config
-    Sampling = Revealing
+    Sampler, Sampling = MaskedLmSampler, MaskedLmSampler.Sampling
     keeps_fixed_tiles = "construction"
     small = {"width": 16, "layers": 1, "heads": 2, "embedding": 4}
     defaults = {"batch": 64, "learning_rate": 2e-3, "warm_up": 200, "weight_decay": 0.02, "ema": 0.998}
@@ -160,20 +114,9 @@ class MaskedTileLM(NeuralGenerator):
         if config is not None:
             config.check()
         self.open, self.mask = len(spec.tiles), len(spec.tiles) + 1
-        named = {name for rule in spec.count_rules() for name in rule.coefficients}
-        things = [name in named for name in spec.tiles]
-        if named:
-            rare = _AS_RARE * max(spec.frequencies[spec.tiles.index(name)] for name in named)
-            things = [thing or share <= rare for thing, share in zip(things, spec.frequencies, strict=True)]
-        # Things stand on open ground, which is every problem's first tile.
-        things[0] = False
-        layered = any(things) and (config or Config()).things
-        self.things = torch.tensor(things if layered else [False] * len(things))
-        #: The tiles that "open" may stand for.
-        self.group = self.things.clone()
-        self.group[0] = layered
+        layers = Layers.of(spec, (config or Config()).things)
+        self.things, self.group = torch.from_numpy(layers.things), torch.from_numpy(layers.group)
         super().__init__(spec, config)
-        self.settler = CountSettler(spec.count_rules(), spec.tiles)
 
     def build(self) -> nn.Module:
         """Returns the network."""
@@ -258,103 +201,19 @@ class MaskedTileLM(NeuralGenerator):
 
     # Sampling.
 
-    def generate(self, request: Request, asked: Asked, sampling: Revealing, random: torch.Generator) -> Tensor:
-        """Reveals levels step by step; see `Revealing`."""
-        n, cells = request.n, self.spec.cells
-        state = torch.full((n, cells), self.mask)
-        if request.fixed is not None:
-            given = torch.from_numpy(request.fixed.astype(np.int64)).view(n, cells)
-            state = torch.where(given >= 0, given, state)
-        fixed = state < self.open
-        total = (~fixed).sum(dim=1, keepdim=True)
-        sureness = torch.zeros(n, cells)
-        kept: tuple[Tensor, NDArray[np.float64]] | None = None
-        ground_steps = self.ground_steps(sampling)
-        for step in range(sampling.steps - 1):
-            laying = step < ground_steps
-            if laying:
-                remaining = 1 - (step + 1) / ground_steps
-            else:
-                remaining = 1 - (step + 1 - ground_steps) / (sampling.steps - ground_steps)
-            if sampling.remask and step not in (0, ground_steps):
-                state = self._hidden_again(state, fixed, sureness, laying, sampling.remask)
-            scores, found = self._distributions(state, asked, sampling, random)
-            proposal, kept = self._proposal(state, scores, kept, sampling)
-            seen = torch.where(self.group[proposal], self.open, proposal) if laying else proposal
-            sure = self._sureness(found, proposal, laying)
-            if sampling.order == "random":
-                keys = torch.rand(n, cells, generator=random)
-            else:
-                keys = sure + sampling.choice_temperature * remaining * _gumbel((n, cells), random)
-            if laying:
-                candidates = state == self.mask
-                left = remaining if sampling.schedule == "linear" else math.cos((1 - remaining) * math.pi / 2)
-                number = candidates.sum(dim=1, keepdim=True) - (total * left).round()
-            else:
-                # Things come before the open ground between them: where one stands tells most about the others.
-                candidates = (state == self.open) & self.things[proposal]
-                number = (candidates.sum(dim=1, keepdim=True) / (sampling.steps - step)).ceil()
-            chosen = candidates & (_ranks(keys.masked_fill(~candidates, -math.inf)) < number)
-            state = torch.where(chosen, seen, state)
-            sureness = torch.where(chosen, sure, sureness)
-        scores, _ = self._distributions(state, asked, sampling, random)
-        proposal, _ = self._proposal(state, scores, kept, sampling)
-        return proposal.view(n, *self.spec.shape)
+    def settings(self) -> MaskedLmSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        return MaskedLmSettings(self.config.things)
 
-    def ground_steps(self, sampling: Revealing) -> int:
-        """Returns how many of the steps reveal the first layer."""
-        if not self.group.any():
-            return sampling.steps
-        return sampling.steps - min(max(1, round(sampling.steps * sampling.thing_steps)), max(1, sampling.steps - 1))
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the network; see `MaskedLmSampler`."""
+        network = self.network
 
-    def _distributions(
-        self, state: Tensor, asked: Asked, sampling: Revealing, random: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Returns float32 (n, cells, tiles), twice: log-probabilities with the noise of a draw, and without."""
-        alike = bool((state == state[:1]).all() and (asked.dense == asked.dense[:1]).all())
-        number = 1 if alike else len(state)  # at the first step, all levels are often one and the same
-        cells, told = state[:number].view(-1, *self.spec.shape).to(self.device), asked.dense[:number]
-        logits = self.network(cells, told)
-        if sampling.guidance != 1 and self.spec.condition_size:
-            free = self.network(cells, torch.zeros_like(told))
-            logits = free + sampling.guidance * (logits - free)
-        found = (logits.flatten(1, 2).cpu() / (sampling.temperature or 1)).log_softmax(dim=-1)
-        found = found.expand(len(state), -1, -1)
-        found = found.masked_fill((state == self.open)[..., None] & ~self.group, 10 * NEVER)
-        return (found + _gumbel(tuple(found.shape), random) if sampling.temperature else found), found
+        def logits(cells: Tensor, asked: Tensor) -> Tensor:
+            found: Tensor = network(cells, asked)
+            return found.flatten(1, 2)
 
-    def _proposal(
-        self, state: Tensor, scores: Tensor, kept: tuple[Tensor, NDArray[np.float64]] | None, sampling: Revealing
-    ) -> tuple[Tensor, tuple[Tensor, NDArray[np.float64]]]:
-        """Returns a tile for every cell, int64 (n, cells), and that with how far from its count rules each level is."""
-        hidden = state >= self.open
-        proposal = torch.where(hidden, scores.argmax(dim=-1), state)
-        if not sampling.constrained:
-            return proposal, (proposal, np.zeros(len(proposal)))
-        broken = self.settler(proposal.numpy(), scores.numpy(), hidden.numpy())
-        if kept is not None:
-            # What the last step proposed is still a way to go on from here.
-            worse = torch.from_numpy(broken > kept[1])
-            proposal[worse] = kept[0][worse]
-            broken = np.minimum(broken, kept[1])
-        return proposal, (proposal, broken)
-
-    def _sureness(self, found: Tensor, proposal: Tensor, laying: bool) -> Tensor:
-        """Returns the log-probability of what was proposed, or of its ground, float32 (n, cells)."""
-        tile = found.gather(-1, proposal[..., None])[..., 0]
-        if not laying or not self.group.any():
-            return tile
-        return torch.where(self.group[proposal], found[..., self.group].logsumexp(dim=-1), tile)
-
-    def _hidden_again(self, state: Tensor, fixed: Tensor, sureness: Tensor, laying: bool, share: float) -> Tensor:
-        """Returns states with some of what this layer has revealed hidden again, the least sure first."""
-        if laying:
-            shown = ~fixed & (state != self.mask)
-        else:
-            shown = ~fixed & (state < self.open) & self.things[state.clamp(max=self.open - 1)]
-        number = (shown.sum(dim=1, keepdim=True) * share).round()
-        again = shown & (_ranks((-sureness).masked_fill(~shown, -math.inf)) < number)
-        return torch.where(again, self.mask if laying else self.open, state)
+        return {"logits": Graph(logits, ("cells", "asked"), ("logits",))}
 
     # Scores.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from envs import UserError
-from generators.generator import Request, Scores
+from generators.generator import Scores
+from generators.graphs import Graph
 from generators.neural import NeuralGenerator, Predictions
+from generators.samplers.pixelcnn import PixelCnnSampler
 from generators.searchable import Real, Whole
 from generators.spec import Condition
 from generators.training import Asked
-from generators.writing import Decoding, Writer
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,19 @@ class _Layer(nn.Module):
         hidden = self.above(torch.cat(seen, dim=-1)) + told[:, None, None]
         return hidden, self.dropout(_gate(hidden))
 
-    def cells(self, left: Tensor, hidden: Tensor, told: Tensor) -> Tensor:
+    def cells(self, left: Tensor, said: Tensor) -> Tensor:
         """Computes the horizontal stack.
 
         Args:
             left: (..., reach + w, width), with the `reach` cells before those that are computed.
-            hidden: (..., w, 2 * width), the vertical stack's, before its gate.
-            told: (..., 1, 2 * width), what is asked.
+            said: (..., w, 2 * width), what it is told by `across` of the vertical stack before its gate, and asked.
 
         Returns:
             (..., w, width).
         """
         reach, width = self.reach, left.shape[-2] - self.reach
         seen = [left[..., step : step + width, :] for step in range(reach + 1)]
-        gated = self.dropout(_gate(self.left(torch.cat(seen, dim=-1)) + self.across(hidden) + told))
+        gated = self.dropout(_gate(self.left(torch.cat(seen, dim=-1)) + said))
         return left[..., reach:, :] + self.out(gated)
 
 
@@ -127,23 +127,10 @@ class _Network(nn.Module):
         above = functional.pad(levels[:, :-1], (0, 0, 1, 0), value=tiles)
         return above, functional.pad(levels[:, :, :-1], (1, 0), value=tiles)
 
-    def begin_rows(self, above: Tensor, rows: slice) -> Tensor:
-        """Returns what the vertical stack begins with, for the tiles above the cells of some rows."""
-        embedded: Tensor = self.above(above) + self.place[rows]
-        return embedded
-
     def finish(self, cells: Tensor) -> Tensor:
         """Returns scores (..., tiles) for the horizontal stack's last (..., width)."""
         scores: Tensor = self.scores(functional.gelu(self.hidden(functional.gelu(cells))))
         return scores
-
-    def told(self, asked: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Returns for each layer what it is told for its two stacks, (b, 2 * width) each."""
-        found = []
-        for layer in self.layers:
-            first, second = layer.told(asked).chunk(2, dim=-1)  # type: ignore[operator]
-            found.append((first, second))
-        return found
 
     def forward(self, levels: Tensor, asked: Tensor, tiles: int) -> Tensor:
         """Returns scores of the tiles of every cell, (b, h, w, tiles), each from the cells before it.
@@ -154,15 +141,76 @@ class _Network(nn.Module):
             tiles: how many tiles there are.
         """
         above, left = self.inputs(levels, tiles)
-        rows = self.begin_rows(above, slice(None))
-        cells = self.left(left) + self.place
+        rows, cells = self.above(above) + self.place, self.left(left) + self.place
         reach = self.reach
-        for layer, (first, second) in zip(self.layers, self.told(asked), strict=True):
+        for layer in self.layers:
             assert isinstance(layer, _Layer)
+            first, second = layer.told(asked).chunk(2, dim=-1)
             hidden, said = layer.rows(functional.pad(rows, (0, 0, 0, 0, reach, 0)), first)
-            cells = layer.cells(functional.pad(cells, (0, 0, reach, 0)), hidden, second[:, None, None])
+            told = layer.across(hidden) + second[:, None, None]
+            cells = layer.cells(functional.pad(cells, (0, 0, reach, 0)), told)
             rows = rows + said
         return self.finish(cells)
+
+    # The same row by row and cell by cell. What is known of the layers has them on its second axis.
+
+    def begin(self, asked: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns what the layers are told, (b, layers, 4 * width), and that they have seen no rows and no cells."""
+        told = torch.stack([layer.told(asked) for layer in self.layers], dim=1)  # type: ignore[operator]
+        width, channels = self.place.shape[1:]
+        cells = told.new_zeros(told.shape[0], len(self.layers), self.reach, channels)
+        return told, cells[:, :, :, None].expand(-1, -1, -1, width, -1).clone(), cells
+
+    def row(self, y: Tensor, above: Tensor, told: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes a row of the vertical stack.
+
+        Args:
+            y: the row's number.
+            above: int64 (b, w), the tiles above its cells.
+            told: as `begin` returns it.
+            rows: (b, layers, reach, w, width), the rows that the layers still look at.
+
+        Returns:
+            What the horizontal stack is told of its cells, (b, layers, w, 2 * width), and the rows to look at from the
+            next one.
+        """
+        row = (self.above(above) + self.place.index_select(0, y[None]))[:, None]
+        hidden, kept = [], []
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, _Layer)
+            seen = torch.cat([rows[:, i], row], dim=1)
+            first, second = told[:, i].chunk(2, dim=-1)
+            before, said = layer.rows(seen, first)
+            hidden.append(layer.across(before[:, 0]) + second[:, None])
+            kept.append(seen[:, 1:])
+            row = row + said
+        return torch.stack(hidden, dim=1), torch.stack(kept, dim=1)
+
+    def cell(self, y: Tensor, x: Tensor, left: Tensor, said: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes a cell of the horizontal stack.
+
+        Args:
+            y: the cell's row.
+            x: its column.
+            left: int64 (b,), the tile to its left.
+            said: what is told of the row's cells, as `row` returns it.
+            cells: (b, layers, reach, width), the cells that the layers still look at.
+
+        Returns:
+            The scores of its tiles, (b, tiles), and the cells to look at from the next one.
+        """
+        place = self.place.index_select(0, y[None])[0].index_select(0, x[None])
+        cell = (self.left(left) + place)[:, None]
+        told = said.index_select(2, x[None])
+        # A row begins with nothing to its left.
+        cells = cells * (x > 0)
+        kept = []
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, _Layer)
+            seen = torch.cat([cells[:, i], cell], dim=1)
+            kept.append(seen[:, 1:])
+            cell = layer.cells(seen, told[:, i])
+        return self.finish(cell[:, 0]), torch.stack(kept, dim=1)
 
 
 class PixelCnn(NeuralGenerator):
@@ -175,7 +223,7 @@ class PixelCnn(NeuralGenerator):
 
     name, title, paper = "pixelcnn", "The gated PixelCNN", "van den Oord 2016"
     Config = Config
-    Sampling = Decoding
+    Sampler, Sampling = PixelCnnSampler, PixelCnnSampler.Sampling
     keeps_fixed_tiles = "construction"
     defaults = {"batch": 32, "learning_rate": 2e-3, "ema": 0.99}
     small = {"width": 8, "layers": 2, "reach": 1}
@@ -197,41 +245,15 @@ class PixelCnn(NeuralGenerator):
         tiles = levels.flatten(1)
         return Predictions(self._scores(levels, asked).flatten(1, 2), tiles, torch.ones_like(tiles, dtype=torch.bool))
 
-    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray:
-        """Samples tile after tile; see `NeuralGenerator.generate`."""
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the beginning, a row of the vertical stack and a cell of the horizontal; see `PixelCnnSampler`."""
         network = self.network
         assert isinstance(network, _Network)
-        writer = Writer(self.spec, request, sampling)
-        height, width = self.spec.shape
-        n, reach, channels, tiles = request.n, self.config.reach, self.config.width, len(self.spec.tiles)
-        layers = [layer for layer in network.layers if isinstance(layer, _Layer)]
-        told = network.told(asked.dense)
-        # For each layer the rows that it still looks at: the `reach` above, and the present one.
-        kept = [torch.zeros(n, reach, width, channels, device=self.device) for _ in layers]
-        above = torch.full((n, width), tiles, device=self.device)
-        for y in range(height):
-            rows = network.begin_rows(above[:, None], slice(y, y + 1))
-            hidden = []
-            for i, layer in enumerate(layers):
-                seen = torch.cat([kept[i], rows], dim=1)
-                before, said = layer.rows(seen, told[i][0])
-                kept[i] = seen[:, 1:]
-                hidden.append(before[:, 0])
-                rows = rows + said
-            lefts = [torch.zeros(n, reach, channels, device=self.device) for _ in layers]
-            last = torch.full((n,), tiles, device=self.device)
-            row = []
-            for x in range(width):
-                cells = (network.left(last) + network.place[y, x])[:, None]
-                for i, layer in enumerate(layers):
-                    seen = torch.cat([lefts[i], cells], dim=1)
-                    lefts[i] = seen[:, 1:]
-                    cells = layer.cells(seen, hidden[i][:, x : x + 1], told[i][1][:, None])
-                drawn = writer.write(y * width + x, network.finish(cells[:, 0]).cpu().numpy())
-                last = torch.from_numpy(drawn.astype(np.int64)).to(self.device)
-                row.append(last)
-            above = torch.stack(row, dim=1)
-        return writer.levels.reshape(n, height, width)
+        return {
+            "begin": Graph(network.begin, ("asked",), ("told", "rows", "cells"), kept=("told", "rows", "cells")),
+            "row": Graph(network.row, ("y", "above", "told", "rows"), ("said", "rows"), kept=("said", "rows")),
+            "cell": Graph(network.cell, ("y", "x", "left", "said", "cells"), ("scores", "cells"), kept=("cells",)),
+        }
 
     def score(self, levels: NDArray[np.uint8], condition: Condition | None = None) -> Scores:
         """Scores levels exactly; see `Generator.score`."""

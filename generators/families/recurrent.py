@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,12 +14,13 @@ from torch.nn import functional
 
 from envs import UserError
 from envs.orders import Order, cell_order
-from generators.generator import Request, Scores
+from generators.generator import Scores
+from generators.graphs import Graph
 from generators.neural import NeuralGenerator, Predictions
+from generators.samplers.recurrent import RecurrentSampler, RecurrentSettings, seen_cells
 from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked
-from generators.writing import Decoding, Writer
 
 
 @dataclass(frozen=True)
@@ -76,25 +78,29 @@ class _Network(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.scores = nn.Linear(config.width, tiles)
 
-    def begin(self, asked: Tensor) -> Any:
-        """Returns the state before the first tile, from what is asked, float32 (b, asked)."""
-        parts = torch.tanh(self.start(asked)).view(len(asked), -1, self.layers.num_layers, self.layers.hidden_size)
-        states = [part.transpose(0, 1).contiguous() for part in parts.unbind(1)]
-        return tuple(states) if len(states) == 2 else states[0]
+    def begin(self, asked: Tensor) -> tuple[Tensor, ...]:
+        """Returns the states before the first tile, from what is asked, float32 (b, asked)."""
+        parts = torch.tanh(self.start(asked)).unflatten(1, (-1, self.layers.num_layers, self.layers.hidden_size))
+        return tuple(part.transpose(0, 1).contiguous() for part in parts.unbind(1))
 
-    def forward(self, seen: Tensor, places: Tensor, asked: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Returns scores of tiles and the state after.
+    def forward(
+        self, seen: Tensor, places: Tensor, asked: Tensor, states: Sequence[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Returns scores of tiles and the states after.
 
         Args:
             seen: int64 (b, steps, things seen), tiles.
             places: int64 (steps,), the cells that are written next.
             asked: float32 (b, asked).
-            state: as `begin` returns it.
+            states: as `begin` returns them.
         """
         parts = [embedding(seen[:, :, i]) for i, embedding in enumerate(self.tiles)]
-        parts.append(self.place(places).expand(len(seen), -1, -1))
-        hidden, state = self.layers(torch.cat(parts, dim=2), state)
-        return self.scores(self.dropout(hidden) + self.told(asked)[:, None]), state
+        parts.append(self.place(places).expand(seen.shape[0], -1, -1))
+        # A GRU has one state, which torch takes and returns by itself.
+        given = tuple(states) if len(states) == 2 else states[0]
+        hidden, after = self.layers(torch.cat(parts, dim=2), given)
+        scores = self.scores(self.dropout(hidden) + self.told(asked)[:, None])
+        return scores, after if isinstance(after, tuple) else (after,)
 
 
 class Recurrent(NeuralGenerator):
@@ -106,7 +112,7 @@ class Recurrent(NeuralGenerator):
 
     name, title, paper = "recurrent", "The recurrent network", "Summerville 2016"
     Config = Config
-    Sampling = Decoding
+    Sampler, Sampling = RecurrentSampler, RecurrentSampler.Sampling
     keeps_fixed_tiles = "construction"
     axes: ClassVar[tuple[int, ...]] = (2, 3)
     defaults = {"batch": 64, "learning_rate": 3e-3, "ema": 0.99}
@@ -115,30 +121,32 @@ class Recurrent(NeuralGenerator):
     def build(self) -> nn.Module:
         """Returns the network; see `NeuralGenerator.build`."""
         self._order = cell_order(self.spec.shape, self.config.order)
-        self._sources = self._seen()
+        self._sources = seen_cells(self.spec.shape, self._order, self.config.neighbours)
         tiles, cells = len(self.spec.tiles), self.spec.cells
         return _Network(self.config, tiles, self._sources.shape[1], cells, self.spec.condition_size)
 
-    def _seen(self) -> NDArray[np.int64]:
-        """Returns the cells whose tiles are seen at each place of the order, int64 (cells, things seen).
+    def settings(self) -> RecurrentSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        return RecurrentSettings(self.config.order, self.config.neighbours)
 
-        First the cell written before it; then, where asked for, all those around it, two in each axis. The number of
-        cells stands for what is outside or not yet written.
-        """
-        shape, cells = self.spec.shape, self.spec.cells
-        before = np.concatenate([[cells], self._order[:-1]])[:, None]
-        if not self.config.neighbours:
-            return before
-        rank = np.empty(cells + 1, np.int64)
-        rank[self._order] = np.arange(cells)
-        rank[cells] = cells
-        framed = np.pad(np.arange(cells).reshape(shape), 1, constant_values=cells)
-        places = np.stack(np.unravel_index(self._order, shape), axis=1) + 1
-        steps = [step for step in np.ndindex(*(3,) * len(shape)) if step != (1,) * len(shape)]
-        around = np.stack([framed[tuple((places + np.array(step) - 1).T)] for step in steps], axis=1)
-        around = np.where(rank[around] < np.arange(cells)[:, None], around, cells)
-        # A neighbour that is never written before is not worth an input.
-        return np.concatenate([before, around[:, (around < cells).any(axis=0)]], axis=1)
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the network's beginning and a step of it; see `RecurrentSampler`."""
+        network: Any = self.network
+        states = ("hidden", "memory") if self.config.cell == "lstm" else ("hidden",)
+
+        def begin(asked: Tensor) -> tuple[Tensor, ...]:
+            # Levels first, as in all that graphs take and return.
+            return tuple(state.transpose(0, 1) for state in network.begin(asked))
+
+        def step(seen: Tensor, cell: Tensor, asked: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+            before = [state.transpose(0, 1) for state in given]
+            scores, after = network(seen[:, None], cell[None], asked, before)
+            return scores[:, 0], *(state.transpose(0, 1) for state in after)
+
+        return {
+            "begin": Graph(begin, ("asked",), states, kept=states),
+            "step": Graph(step, ("seen", "cell", "asked", *states), ("scores", *states), kept=states),
+        }
 
     def _scores(self, levels: Tensor, asked: Asked) -> Tensor:
         """Returns scores of the tiles at all places of the order, (b, cells, tiles), for levels int64 (b, *shape)."""
@@ -159,18 +167,6 @@ class Recurrent(NeuralGenerator):
         """Returns the scores of all tiles, in the order of writing; see `NeuralGenerator.predict`."""
         tiles = levels.flatten(1)[:, torch.from_numpy(self._order).to(levels.device)]
         return Predictions(self._scores(levels, asked), tiles, torch.ones_like(tiles, dtype=torch.bool))
-
-    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray:
-        """Samples tile after tile; see `NeuralGenerator.generate`."""
-        writer = Writer(self.spec, request, sampling)
-        tiles = np.full((request.n, self.spec.cells + 1), len(self.spec.tiles), np.int64)
-        network: Any = self.network
-        state = network.begin(asked.dense)
-        for place, cell in enumerate(self._order):
-            seen = torch.from_numpy(tiles[:, None, self._sources[place]]).to(self.device)
-            scores, state = network(seen, torch.tensor([cell], device=self.device), asked.dense, state)
-            tiles[:, cell] = writer.write(int(cell), scores[:, 0].cpu().numpy())
-        return writer.levels.reshape(request.n, *self.spec.shape)
 
     def score(self, levels: NDArray[np.uint8], condition: Condition | None = None) -> Scores:
         """Scores levels exactly; see `Generator.score`."""

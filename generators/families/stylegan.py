@@ -15,9 +15,10 @@ from torch.nn import functional
 
 from envs import UserError
 from generators.adversarial import SLOPE, straight_through
-from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, AdversarialSampling, coarse_sides
-from generators.generator import Request
-from generators.options import options_of
+from generators.adversarial_generator import AdversarialConfig, AdversarialGenerator, coarse_sides
+from generators.graphs import Graph
+from generators.samplers.stylegan import StyleganSampler, StyleganSettings
+from generators.sampling import Request
 from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked
@@ -56,27 +57,6 @@ class StyleganConfig(AdversarialConfig):
             raise UserError(f"doublings must be from 0 to 5; got {self.doublings}.")
         if not 0 <= self.mixing <= 1:
             raise UserError(f"mixing must be from 0 to 1; got {self.mixing}.")
-
-
-@dataclass(frozen=True)
-class StyleganSampling(AdversarialSampling):
-    """How a generator with styles samples.
-
-    Attributes:
-        truncation: styles are drawn this share of the way from their mean (Karras 2019): the less, the more alike and
-            regular the levels. With 0, and no noise, all levels that are asked to be alike are one.
-        noise: how much of the noise that each layer learned is added, from 0.
-    """
-
-    truncation: float = 1.0
-    noise: float = 1.0
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        super().check()
-        for name in ("truncation", "noise"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"{name} must be a finite number of at least 0; got {getattr(self, name)}.")
 
 
 class StyledLayer(nn.Module):
@@ -146,12 +126,12 @@ class StyleBody(nn.Module):
         self.constant = nn.Parameter(torch.randn(1, width, *coarse))
         self.layers = nn.ModuleList([StyledLayer(width, width, size, 3)])
         #: The sides of the map that each layer returns.
-        self.sides = [tuple(coarse)]
+        self.sides = [(coarse[0], coarse[1])]
         for _ in range(doublings):
             coarse, width = [2 * side for side in coarse], width // 2
             self.layers.append(StyledLayer(2 * width, width, size, 1, doubles=True))
             self.layers.append(StyledLayer(width, width, size, 3))
-            self.sides += [tuple(coarse)] * 2
+            self.sides += [(coarse[0], coarse[1])] * 2
         self.tiles = nn.Conv2d(width, tiles, 1)
 
     def styles(self, latents: Tensor, condition: Tensor) -> Tensor:
@@ -172,7 +152,7 @@ class StyleBody(nn.Module):
             styles: for each layer float32 (b, style_size), from the coarsest on.
             noise: for each layer float32 (b, 1, height, width); None for none.
         """
-        maps = self.constant.expand(len(styles[0]), -1, -1, -1)
+        maps = self.constant.expand(styles[0].shape[0], -1, -1, -1)
         for i, layer in enumerate(self.layers):
             maps = layer(maps, styles[i], None if noise is None else noise[i].to(maps.device))
         logits: Tensor = self.tiles(maps)
@@ -186,7 +166,7 @@ class Stylegan(AdversarialGenerator):
     title = "Style-based generative adversarial network"
     paper = "Karras 2019; Karras 2020; Mescheder 2018; Jang 2017; Miyato 2018"
     Config = StyleganConfig
-    Sampling = StyleganSampling
+    Sampler, Sampling = StyleganSampler, StyleganSampler.Sampling
     small = {"channels": 4, "style_size": 8, "latent_size": 8, "critic_channels": 4, "critic_features": 8}
 
     def build(self) -> nn.Module:
@@ -209,20 +189,25 @@ class Stylegan(AdversarialGenerator):
         """How many layers have a style, which is the greatest crossover of `mix`."""
         return len(self.body.layers)
 
-    def draw_latents(self, n: int, sampling: Any, random: torch.Generator) -> Tensor:
-        """Returns normal numbers, float32 (n, latent_size)."""
-        return torch.randn((n, self.config.latent_size), generator=random)
+    def settings(self) -> StyleganSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        return StyleganSettings(self.config.latent_size, tuple(self.body.sides))
 
-    def tile_logits(self, latents: Tensor, condition: Tensor, sampling: Any, random: torch.Generator | None) -> Tensor:
-        """Returns logits; see `AdversarialGenerator.tile_logits`."""
-        style = self._style(latents, condition, sampling)
-        return self._synthesised([style] * self.layers, self._noise(len(latents), sampling, random))
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the mapping with the synthesis, and its slope; see `AdversarialSampler`."""
+
+        def logits(latents: Tensor, condition: Tensor, truncation: Tensor, *noise: Tensor) -> Tensor:
+            return self._synthesised([self._style(latents, condition, truncation)] * self.layers, noise)
+
+        noise = (f"noise_{i}" for i in range(self.layers))
+        return self.latent_graphs(logits, "asked", "truncation", *noise)
 
     def fake(self, asked: Asked, temperature: float, random: torch.Generator) -> Tensor:
         """Returns generated levels for training, some of them with the styles of two latents."""
-        body, n = self.body, len(asked)
+        body, n, device = self.body, len(asked), asked.dense.device
         first, second = (
-            body.styles(self.draw_latents(n, None, random).to(asked.dense.device), asked.dense) for _ in range(2)
+            body.styles(torch.randn((n, self.config.latent_size), generator=random).to(device), asked.dense)
+            for _ in range(2)
         )
         with torch.no_grad():
             body.mean_style.lerp_(first.mean(dim=0), _MEAN_RATE)
@@ -261,40 +246,36 @@ class Stylegan(AdversarialGenerator):
         cut = self.layers // 2 if crossover is None else crossover
         if isinstance(cut, bool) or not isinstance(cut, int) or not 0 <= cut <= self.layers:
             raise UserError(f"crossover must be a whole number from 0 to {self.layers}; got {crossover!r}.")
-        options: Any = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
+        options = self.sampling_options(**sampling)
         requests = [self.request(n, seed, condition) for seed in (layout_seed, texture_seed)]
-        self.network.eval()
         parts = []
         with torch.no_grad():
             for first in range(0, n, self.chunk):
-                both = [request.part(first, first + self.chunk) for request in requests]
+                both = [request.part(slice(first, first + self.chunk)) for request in requests]
                 parts.append(self._mixed(both, cut, options))
         return np.concatenate(parts)
 
     def _mixed(self, requests: Sequence[Request], cut: int, sampling: Any) -> NDArray[np.uint8]:
         """Returns levels with the first `cut` layers of one request and the others of another."""
-        found = []
+        sampler, found = self.sampler(), []
         for request in requests:
-            random = torch.Generator().manual_seed(request.seed)
-            dense = Asked.of(self.spec, request.values, request.labels, self.device).dense
-            latents = self.draw_latents(request.n, sampling, random).to(self.device)
-            style = self._style(latents, dense, sampling)
-            found.append((style, self._noise(request.n, sampling, random), random))
+            draws = request.draws()
+            latents, dense = (
+                torch.from_numpy(part).to(self.device)
+                for part in (sampler.drawn(draws, 1, sampling)[:, 0], sampler.dense(request))
+            )
+            style = self._style(latents, dense, torch.tensor(sampling.truncation, device=self.device))
+            found.append((style, sampler.noise(request.n, sampling, draws), draws))
         sources = [found[0 if i < cut else 1] for i in range(self.layers)]
-        noise = [source[1][i] for i, source in enumerate(sources) if source[1] is not None]
-        logits = self._synthesised([source[0] for source in sources], noise or None)
-        return self.decode(logits, None, sampling, sources[-1][2])
+        noise = [torch.from_numpy(source[1][i]).to(self.device) for i, source in enumerate(sources)]
+        logits = self._synthesised([source[0] for source in sources], noise)
+        levels: NDArray[np.uint8] = sampler.decoded(
+            logits.flatten(2).transpose(1, 2).cpu().numpy(), None, sampling, sources[-1][2]
+        )
+        return levels
 
-    def _style(self, latents: Tensor, condition: Tensor, sampling: Any) -> Tensor:
-        style = self.body.styles(latents, condition)
-        return style if sampling is None else torch.lerp(self.body.mean_style, style, sampling.truncation)
-
-    def _noise(self, n: int, sampling: Any, random: torch.Generator | None) -> list[Tensor] | None:
-        """Draws the noise of each layer, as strong as sampling says; None without a source."""
-        if random is None:
-            return None
-        noise = self.body.noise(n, random)
-        return noise if sampling is None else [sampling.noise * part for part in noise]
+    def _style(self, latents: Tensor, condition: Tensor, truncation: Tensor) -> Tensor:
+        return torch.lerp(self.body.mean_style, self.body.styles(latents, condition), truncation)
 
     def _synthesised(self, styles: Sequence[Tensor], noise: Sequence[Tensor] | None) -> Tensor:
         logits: Tensor = self.body(styles, noise)

@@ -17,8 +17,8 @@ The matrices within the blocks are trained by Muon (Jordan 2024).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,20 +28,20 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from envs import UserError
 from envs.symmetries import SYMMETRIES, usable
-from generators.constraints import CountTable
 from generators.corpus import Corpus
-from generators.deciding import NEVER, Beams, Counting, likely, pick
-from generators.decisions import Decisions, TileSequence, paths_of
-from generators.generator import FitOptions, Request, Scores
+from generators.decisions import Decisions, TileSequence
+from generators.generator import FitOptions, Scores
+from generators.graphs import Graph
+from generators.memory import memory_names
 from generators.muon import Muon
 from generators.neural import NeuralGenerator, Predictions
+from generators.passes import Order, Passes
+from generators.samplers.tile_lm import TileLmSampler, TileLMSettings
 from generators.searchable import Choice, Real, Whole
+from generators.shares import NEVER
 from generators.spec import Condition, LevelSpec
 from generators.training import Asked, Training, adamw
 from generators.transformer import Positions, Transformer, check_width
-
-#: Where a smaller share of a batch has more to decide, it goes on without the rest.
-_ALONE = 0.8
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class TileLMConfig:
     heads: Annotated[int, Choice((1, 2, 4, 8))] = 4
     expansion: Annotated[int, Whole(1, 4)] = 4
     radius: Annotated[int, Whole(1, 4)] = 3
-    order: Annotated[Literal["layers", "row", "column", "snake"], Choice()] = "layers"
+    order: Annotated[Order, Choice()] = "layers"
     dropout: Annotated[float, Real(0.0, 0.3)] = 0.0
 
     def check(self) -> None:
@@ -77,37 +77,6 @@ class TileLMConfig:
             raise UserError(f"dropout must be at least 0 and below 1; got {self.dropout}.")
 
 
-@dataclass(frozen=True)
-class TileLMSampling:
-    """How levels are drawn.
-
-    Attributes:
-        temperature: above 1 for more surprising levels, below 1 for likelier ones.
-        top_k: choose among so many of the likeliest; 0 for all.
-        top_p: choose among the likeliest that together have this probability.
-        num_beams: draw so many unlike levels for each one and return the likeliest of them (Kool 2019).
-        constrained: keep the count rules that all training levels keep, such as one player and as many targets as
-            crates, and the tiles of cells that never vary.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    num_beams: int = 1
-    constrained: bool = True
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        if not self.temperature > 0:
-            raise UserError(f"temperature must be above 0; got {self.temperature}.")
-        if self.top_k < 0:
-            raise UserError(f"top_k must be at least 0, which keeps all tiles; got {self.top_k}.")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p must be above 0 and at most 1; got {self.top_p}.")
-        if self.num_beams < 1:
-            raise UserError(f"num_beams must be at least 1; got {self.num_beams}.")
-
-
 class TileNetwork(nn.Module):
     """Scores each decision on a level from those before it.
 
@@ -117,14 +86,13 @@ class TileNetwork(nn.Module):
     Args:
         spec: what the levels are.
         config: the architecture.
-        constant: int64 (height * width,), see `TileSequence`.
+        passes: the tables that decisions are made by.
     """
 
-    def __init__(self, spec: LevelSpec, config: TileLMConfig, constant: NDArray[np.int64]) -> None:
+    def __init__(self, spec: LevelSpec, config: TileLMConfig, passes: Passes) -> None:
         super().__init__()
         width = config.width
-        paths = paths_of(spec, config.order)
-        self.sequence = TileSequence(spec.shape, paths, config.order, constant, config.radius)
+        self.sequence = TileSequence(passes)
         self.window = nn.Linear(self.sequence.window * self.sequence.seen, width)
         self.positions = Positions(spec.shape, width)
         self.stages = nn.Embedding(self.sequence.stages, width)
@@ -145,17 +113,24 @@ class TileNetwork(nn.Module):
         tokens = [table(buckets[:, i]) for i, table in enumerate(self.asked)]
         return torch.stack(tokens, dim=1)
 
-    def embed(self, decisions: Decisions) -> Tensor:
-        """Returns the tokens of decisions, float32 (b, t, width); their own symbols are not looked at."""
-        sequence = self.sequence
-        around = one_hot(decisions.window, sequence.seen).flatten(-2).float()
-        tokens = self.window(around) + self.positions(sequence.cells[decisions.step])
-        tokens = tokens + self.stages(decisions.stage) + self.counts(sequence.features(decisions))
+    def embed(self, cell: Tensor, stage: Tensor, window: Tensor, counts: Tensor) -> Tensor:
+        """Returns the tokens of decisions, float32 (..., width); their own symbols are not looked at.
+
+        Args:
+            cell: int64 (...), the cells that they are about.
+            stage: likewise, see `Decisions`.
+            window: int64 (..., w), likewise.
+            counts: int64 (..., symbols + 1), likewise.
+        """
+        around = one_hot(window, self.sequence.seen).flatten(-2).float()
+        tokens = self.window(around) + self.positions(cell)
+        tokens = tokens + self.stages(stage) + self.counts(self.sequence.features(counts))
         return torch.as_tensor(tokens)
 
     def features(self, decisions: Decisions, buckets: Tensor) -> Tensor:
         """Returns what is known of all decisions at once, each by those before it, float32 (b, t, width)."""
-        tokens = self.embed(decisions)
+        cells = self.sequence.cells[decisions.step]
+        tokens = self.embed(cells, decisions.stage, decisions.window, decisions.counts)
         if self.asked:
             tokens = torch.cat([self.prefix(buckets), tokens], dim=1)
         seen: Tensor = self.transformer(tokens)[:, len(self.asked) :]
@@ -166,12 +141,36 @@ class TileNetwork(nn.Module):
         scores: Tensor = self.head(self.features(decisions, buckets))
         return scores.masked_fill(~self.sequence.choices[decisions.stage], NEVER)
 
+    # Decision by decision, with the transformer's memory.
+
+    def begin(self, buckets: Tensor) -> tuple[Tensor, ...]:
+        """Returns what is in the memory of those who were told what is asked, int64 (b, columns)."""
+        return self.transformer.read(self.prefix(buckets))[1:]
+
+    def step(
+        self, cell: Tensor, stage: Tensor, window: Tensor, counts: Tensor, seen: Tensor, *memory: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Returns the logits of a decision on each level, float32 (b, symbols), its features and what is remembered.
+
+        Args:
+            cell: int64 (b,), see `embed`, as are the next three.
+            stage: likewise.
+            window: likewise.
+            counts: likewise.
+            seen: how many tokens are in the memory.
+            memory: see `Transformer.step`.
+        """
+        token = self.embed(cell, stage, window, counts)[:, None]
+        features, *new = self.transformer.step(token, seen, *memory)
+        return self.head(features[:, 0]), features[:, 0], *new
+
 
 class TileLM(NeuralGenerator):
     """The transformer tile LM."""
 
     name, title, paper = "tile_lm", "Transformer tile LM", "Radford 2019; Todd 2023"
-    Config, Sampling = TileLMConfig, TileLMSampling
+    Config = TileLMConfig
+    Sampler, Sampling = TileLmSampler, TileLmSampler.Sampling
     keeps_fixed_tiles = "construction"
     small: ClassVar[Mapping[str, Any]] = {"width": 16, "depth": 1, "heads": 2, "radius": 1}
     of_corpus: ClassVar[frozenset[str]] = frozenset({"sequence.constant", "trained_on"})
@@ -206,7 +205,7 @@ class TileLM(NeuralGenerator):
 
     def build(self) -> TileNetwork:
         """Returns the network; see `NeuralGenerator.build`."""
-        network = TileNetwork(self.spec, self.config, self._constant)
+        network = TileNetwork(self.spec, self.config, self.settings().passes(self.spec))
         network.register_buffer("trained_on", torch.tensor([self._trained_on]))
         return network
 
@@ -318,24 +317,23 @@ class TileLM(NeuralGenerator):
 
     # Writing.
 
-    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> Tensor:
-        """Samples levels; see `NeuralGenerator.generate`."""
-        fixed = None if request.fixed is None else torch.from_numpy(request.fixed.astype(np.int64)).to(self.device)
-        return _Sampling(self.writing(asked.buckets, fixed, sampling), sampling, random).levels()
+    def settings(self) -> TileLMSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        config = self.config
+        size = config.width // config.heads
+        constant = tuple(self._constant.tolist())
+        return TileLMSettings(config.order, config.radius, constant, config.depth, config.heads, size)
 
-    def writing(self, buckets: Tensor, fixed: Tensor | None = None, sampling: TileLMSampling | None = None) -> Writing:
-        """Begins a batch of levels that somebody else decides of, decision by decision.
-
-        Args:
-            buckets: int64 (n, columns), what is asked of each level, see `LevelSpec.buckets`.
-            fixed: int64 (n, *shape), the tiles that must stay, -1 where any may; None where nothing is fixed.
-            sampling: whether count rules are kept, and how many beams each level has.
-        """
-        chosen = sampling or TileLMSampling()
-        table = None
-        if chosen.constrained and self.spec.count_rules():
-            table = CountTable(self.spec.count_rules(), self.spec.tiles)
-        return Writing(self.network, buckets, fixed, table, chosen.num_beams)
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the network's beginning and a step of it; see `TileLmSampler`."""
+        blocks = self.config.depth
+        memory, new = memory_names(blocks), memory_names(blocks, "new_")
+        inputs = ("cell", "stage", "window", "counts", "seen", *memory)
+        kept = ("features", *new)
+        return {
+            "begin": Graph(self.network.begin, ("asked",), memory, kept=memory),
+            "step": Graph(self.network.step, inputs, ("scores", *kept), kept=kept, rooms=memory),
+        }
 
     def sample_wide(
         self,
@@ -384,219 +382,6 @@ class TileLM(NeuralGenerator):
             piece = self.sample(n, seed, condition, fixed, **sampling)
             levels = np.concatenate([levels, piece[:, :, shared:]], axis=2)
         return np.ascontiguousarray(levels[:, :, :width])
-
-
-@dataclass(frozen=True)
-class Pending:
-    """The next decision on each level of a batch.
-
-    Attributes:
-        decision: the decision, (b, 1, ...) each; `symbol` is a filling.
-        allowed: bool (b, symbols), what may be decided.
-        features: float32 (b, width), what the network knows.
-    """
-
-    decision: Decisions
-    allowed: Tensor
-    features: Tensor
-
-    def choose(self, sequences: Tensor) -> Pending:
-        """Returns the decisions of some of the sequences."""
-        parts = (getattr(self.decision, entry.name)[sequences] for entry in fields(self.decision))
-        return Pending(Decisions(*parts), self.allowed[sequences], self.features[sequences])
-
-
-class Writing:
-    """Levels in the making: tells the next decision of each level, and takes what is decided.
-
-    Args:
-        network: what writes.
-        buckets: int64 (n, columns), what is asked.
-        fixed: int64 (n, *shape), or None.
-        table: the count rules that are kept, or None.
-        beams: how many sequences there are for each level.
-    """
-
-    def __init__(
-        self, network: TileNetwork, buckets: Tensor, fixed: Tensor | None, table: CountTable | None, beams: int = 1
-    ) -> None:
-        self.network, self.sequence = network, network.sequence
-        sequence, device = self.sequence, buckets.device
-        buckets = buckets.repeat_interleave(beams, dim=0)
-        batch = len(buckets)
-        #: The tile that is certain from the start in each cell, -1 where there is none.
-        self.certain = sequence.constant.expand(batch, -1).clone()
-        if fixed is not None:
-            flat = fixed.flatten(1).repeat_interleave(beams, dim=0)
-            self.certain = torch.where(flat >= 0, flat, self.certain)
-        tiles = len(sequence.length)
-        sure = self.certain >= 0
-        #: The symbols of all cells in all passes, of which those that are yet to be decided are never looked at.
-        self.known = sequence.known(sequence.path[self.certain.clamp(min=0)])
-        here = one_hot(self.certain.clamp(min=0), tiles) * sure[..., None]
-        self.counting = None
-        if table is not None:
-            turns = (sequence.length - 1).tolist()
-            self.counting = Counting(table, turns, here.sum(dim=1), (~sure).sum(dim=1))
-        #: How many of each tile are fixed among the cells that are decided.
-        self.ahead = here[:, sequence.cells].sum(dim=1)
-        #: How many of each symbol the pass has; those that are fixed ahead count as placed.
-        self.counts = torch.zeros(batch, sequence.symbols, dtype=torch.long, device=device)
-        #: The pass that each level is in, and the cells that are yet to be decided in it.
-        self.turn = torch.full((batch,), -1, device=device)
-        self.undecided = torch.zeros(batch, len(sequence.cells), dtype=torch.bool, device=device)
-        self.ranks = torch.arange(len(sequence.cells), device=device)
-        self.past = network.transformer.past(batch)
-        if network.asked:
-            network.transformer(network.prefix(buckets), self.past)
-        self._begin_passes()
-
-    @property
-    def going(self) -> Tensor:
-        """Which levels have a decision left, bool (b,)."""
-        return self.turn < self.sequence.passes
-
-    def finished(self) -> Tensor:
-        """Returns the last symbol of each cell, int64 (b, cells); of levels with decisions left it means nothing."""
-        return self._symbols(self.sequence.passes - 1)
-
-    def _symbols(self, turn: int) -> Tensor:
-        """Returns the symbols of all cells in a pass, int64 (b, cells); what is written to them is known."""
-        total = self.sequence.total
-        return self.known[:, turn * total : (turn + 1) * total]
-
-    def _begin_passes(self) -> None:
-        """Takes levels that are through with a pass to the next one that has anything to decide."""
-        sequence = self.sequence
-        while True:
-            through = ~self.undecided.any(dim=1) & (self.turn < sequence.passes)
-            if not through.any():
-                return
-            self.turn = self.turn + through.long()
-            for turn in range(sequence.passes):
-                rows = torch.nonzero(through & (self.turn == turn))[:, 0]
-                if len(rows):
-                    self._begin(turn, rows)
-
-    def _begin(self, turn: int, rows: Tensor) -> None:
-        """Begins a pass on some levels: what has ended stays, and what is fixed in the pass counts as placed."""
-        sequence = self.sequence
-        if turn == 0:
-            self.undecided[rows] = True
-        else:
-            before = self._symbols(turn - 1)[rows]
-            goes_on = sequence.goes_on[before]
-            self.undecided[rows] = goes_on[:, sequence.cells]
-            kept = (self.certain[rows] >= 0) | goes_on
-            self._symbols(turn)[rows] = torch.where(kept, self._symbols(turn)[rows], before)
-        taking_part = self.ahead[rows] * (sequence.length > turn)
-        fresh = torch.zeros(len(rows), sequence.symbols, dtype=torch.long, device=rows.device)
-        self.counts[rows] = fresh.index_add_(1, sequence.path[:, turn], taking_part)
-
-    def pending(self) -> Pending:
-        """Returns the next decision on each level; where there is none it is a filling that is not real."""
-        sequence = self.sequence
-        real = self.going
-        turn = self.turn.clamp(max=sequence.passes - 1)
-        step = torch.where(self.undecided, self.ranks, len(self.ranks)).amin(dim=1) * real
-        cell = sequence.cells[step]
-        certain = self.certain.gather(1, cell[:, None])[:, 0]
-        before = (turn - 1).clamp(min=0) * sequence.total + cell
-        stage = torch.where(turn > 0, 1 + self.known.gather(1, before[:, None])[:, 0], 0)
-        stage = torch.where(real, stage, sequence.filling)
-        left = (self.undecided & (self.certain[:, sequence.cells] < 0)).sum(dim=1)
-        window = sequence.windows(self.known, turn[:, None], step[:, None])
-        counts = torch.cat([self.counts, left[:, None]], dim=1)[:, None]
-        place = step[:, None]
-        decision = Decisions(place, turn[:, None], stage[:, None], place, real[:, None], window, counts)
-        seen = self.network.transformer(self.network.embed(decision), self.past)
-        return Pending(decision, self._allowed(turn, stage, certain, left), seen[:, 0])
-
-    def place(self, pending: Pending, symbol: Tensor) -> None:
-        """Takes what was decided, int64 (b,), and goes on to the next decision."""
-        sequence, decision = self.sequence, pending.decision
-        step, turn, real = decision.step[:, 0], decision.turn[:, 0], decision.real[:, 0]
-        cell = sequence.cells[step]
-        self.undecided[torch.arange(len(step), device=step.device), step] = False
-        # What is fixed is known already, and counted.
-        decided = real & (self.certain.gather(1, cell[:, None])[:, 0] < 0)
-        rows = torch.nonzero(decided)[:, 0]
-        self.known[rows, turn[rows] * sequence.total + cell[rows]] = symbol[rows]
-        self.counts[rows, symbol[rows]] += 1
-        if self.counting is not None:
-            tile = sequence.symbol_tile[symbol]
-            self.counting.place(tile.clamp(min=0), decided & (tile >= 0))
-        self._begin_passes()
-
-    def _allowed(self, turn: Tensor, stage: Tensor, certain: Tensor, left: Tensor) -> Tensor:
-        """Tells which symbols may be decided, bool (b, symbols)."""
-        sequence = self.sequence
-        allowed = sequence.choices[stage]
-        if self.counting is not None:
-            tiles, later = self.counting.allowed(turn, left)
-            fine = torch.where(sequence.goes_on, later[:, None], tiles[:, sequence.symbol_tile.clamp(min=0)])
-            # Where fixed tiles break the rules for good, the rest is as free as without rules.
-            fine = allowed & fine
-            allowed = torch.where(fine.any(dim=1, keepdim=True), fine, allowed)
-        only = one_hot(sequence.path[certain.clamp(min=0), turn], sequence.symbols).bool()
-        return torch.where((certain >= 0)[:, None], only, allowed)
-
-    def choose(self, sequences: Tensor) -> None:
-        """Goes on with some of the sequences; see `KeyValues.choose`."""
-        for part in self.past:
-            part.choose(sequences)
-        if self.counting is not None:
-            self.counting.choose(sequences)
-        for name in ("certain", "known", "counts", "ahead", "turn", "undecided"):
-            setattr(self, name, getattr(self, name)[sequences])
-
-
-class _Sampling:
-    """Draws levels from a network."""
-
-    def __init__(self, writing: Writing, sampling: TileLMSampling, random: torch.Generator) -> None:
-        self.writing, self.sampling, self.random = writing, sampling, random
-        levels = len(writing.turn) // sampling.num_beams
-        device = writing.turn.device
-        self.beams = Beams(levels, sampling.num_beams, device) if sampling.num_beams > 1 else None
-
-    def levels(self) -> Tensor:
-        """Writes the levels to their end, int64 (n, height, width)."""
-        writing, sequence = self.writing, self.writing.sequence
-        rows = torch.arange(len(writing.turn), device=writing.turn.device)
-        done = torch.zeros(len(rows), sequence.total, dtype=torch.long, device=rows.device)
-        while True:
-            going = writing.going
-            if not going.any():
-                break
-            # Some levels have more to decide than others: where many are done, the others go on alone.
-            if self.beams is None and int(going.sum()) < _ALONE * len(rows):
-                done[rows[~going]] = writing.finished()[~going]
-                rows = rows[going]
-                writing.choose(torch.nonzero(going)[:, 0])
-            self._decide()
-        done[rows] = writing.finished()
-        if self.beams is not None:
-            done = done[self.beams.best()]
-        return sequence.symbol_tile[done].view(-1, *sequence.shape)
-
-    def _decide(self) -> None:
-        """Makes the next decision on each level that has one."""
-        pending = self.writing.pending()
-        allowed, real = pending.allowed, pending.decision.real[:, 0]
-        scores = self.writing.network.head(pending.features).masked_fill(~allowed, NEVER)
-        chances = likely(scores, self.sampling.temperature, self.sampling.top_k, self.sampling.top_p)
-        if not real.all():
-            # What is decided of a level that is done is not kept, and must not cost it probability.
-            first = allowed & (allowed.cumsum(dim=1) == 1)
-            chances = torch.where(real[:, None], chances, torch.where(first, 0.0, NEVER))
-        if self.beams is None:
-            symbol = pick(chances, self.random)
-        else:
-            parents, symbol = self.beams.extend(chances, self.random)
-            self.writing.choose(parents)
-            pending = pending.choose(parents)
-        self.writing.place(pending, symbol)
 
 
 def constant_tiles(corpus: Corpus, symmetries: bool) -> NDArray[np.int64]:

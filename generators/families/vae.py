@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from envs import UserError
-from generators.decoding import decode_logits
-from generators.generator import Request, Scores
+from generators.generator import Scores
+from generators.graphs import Graph, misfit, slope_of
 from generators.neural import NeuralGenerator
-from generators.options import options_of
+from generators.samplers.vae import VaeSampler, VaeSettings
 from generators.searchable import Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, Training, descend
@@ -33,9 +33,6 @@ _LEAST_SPREAD, _MOST_SPREAD = -8.0, 4.0
 
 #: A latent is in use where its mean varies by more than this among levels (Burda 2016).
 _ACTIVE = 0.01
-
-#: How far latents move in one step towards fixed tiles.
-_FIXED_RATE = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,33 +69,6 @@ class Config:
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 0 and below 1; got {getattr(self, name)}.")
         for name in ("kl_weight", "free_bits"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"{name} must be at least 0; got {getattr(self, name)}.")
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How levels are drawn.
-
-    Attributes:
-        latent_temperature: the standard deviation of the latents; the prior's is 1. Less gives more usual levels.
-        temperature: of the tiles given the latents; 0 takes the likeliest.
-        balanced: whether, at a temperature between 0 and 1, tiles stay as common in a level as the latents say, see
-            `keep_shares`; otherwise what may be in many places but is in none the likeliest gets rare.
-        constrained: whether the count rules of the levels are kept while tiles are drawn, see `decode_logits`; it is
-            no repair, for no level is made first and changed then.
-        fixed_steps: how many steps of gradient descent latents make towards fixed tiles.
-    """
-
-    latent_temperature: float = 1.0
-    temperature: float = 0.3
-    balanced: bool = True
-    constrained: bool = True
-    fixed_steps: int = 30
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        for name in ("latent_temperature", "temperature", "fixed_steps"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} must be at least 0; got {getattr(self, name)}.")
 
@@ -166,7 +136,7 @@ class VariationalAutoencoder(NeuralGenerator):
     network: Network
     name, title, paper = "vae", "Variational autoencoder", "Kingma 2014; conditional: Sohn 2015"
     Config = Config
-    Sampling = Sampling
+    Sampler, Sampling = VaeSampler, VaeSampler.Sampling
     keeps_fixed_tiles = "construction"
     axes = (2, 3)
     chunk = 1024
@@ -214,42 +184,21 @@ class VariationalAutoencoder(NeuralGenerator):
             "rebuilt_tiles": right,
         }
 
-    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray:
-        """Draws latents from the prior, fits them to the fixed tiles, and decodes them."""
-        latents = _normal((request.n, self.config.latents), random, self.device) * sampling.latent_temperature
-        if request.fixed is not None and sampling.fixed_steps:
-            latents = self._fit_latents(latents, request.fixed, asked, sampling.fixed_steps)
-        return self._decode(latents, asked, request.fixed, sampling, random)
+    def settings(self) -> VaeSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        return VaeSettings(self.config.latents)
 
-    def _decode(
-        self, latents: Tensor, asked: Asked, fixed: NDArray | None, sampling: Any, random: torch.Generator
-    ) -> NDArray[np.uint8]:
-        logits = self.network.decode(latents, asked.dense)
-        drawing = (sampling.temperature, fixed, sampling.constrained, sampling.balanced)
-        levels = decode_logits(logits, self.spec, random, *drawing)
-        return levels.reshape(-1, *self.spec.shape)
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the decoder and its slope; see `VaeSampler`."""
+        decode = self.network.decode
 
-    def _fit_latents(self, drawn: Tensor, fixed: NDArray[np.int16], asked: Asked, steps: int) -> Tensor:
-        """Moves latents to where the fixed tiles are likely, and no farther from where they were drawn than that pays.
+        def unlikely(latents: Tensor, dense: Tensor, wanted: Tensor) -> Tensor:
+            return misfit(decode(latents, dense), wanted)
 
-        Each ends at the likeliest point of a posterior whose prior lies about its own draw; where the decoder is
-        linear, such points are draws from the true posterior (randomised maximum likelihood, Oliver 1996).
-        """
-        held = torch.from_numpy(fixed.astype(np.int64)).to(self.device).flatten(1)
-        latents = drawn.clone()
-        first, second = torch.zeros_like(drawn), torch.zeros_like(drawn)
-        for step in range(1, steps + 1):
-            with torch.enable_grad():
-                moved = latents.detach().requires_grad_()
-                logits = self.network.decode(moved, asked.dense).flatten(0, 1)
-                missed = functional.cross_entropy(logits, held.flatten(), ignore_index=-1, reduction="sum")
-                (slope,) = torch.autograd.grad(missed + (moved - drawn).square().sum() / 2, moved)
-            # Adam (Kingma 2015), on each level's latents by themselves.
-            first = 0.9 * first + 0.1 * slope
-            second = 0.99 * second + 0.01 * slope.square()
-            change = (first / (1 - 0.9**step)) / ((second / (1 - 0.99**step)).sqrt() + 1e-8)
-            latents = latents - _FIXED_RATE * change
-        return latents
+        return {
+            "decode": Graph(decode, ("latents", "asked"), ("logits",)),
+            "misfit_slope": Graph(slope_of(unlikely), ("latents", "asked", "wanted"), ("slope",), slope=True),
+        }
 
     # Latents for people and for searches.
 
@@ -303,13 +252,10 @@ class VariationalAutoencoder(NeuralGenerator):
             raise UserError(
                 f"Latents must be finite numbers of shape (levels, {self.config.latents}); got {given.shape}."
             )
-        chosen = options_of(self.Sampling, {"temperature": 0.0, **sampling}, f"sampling option of {self.name}")
-        random = torch.Generator().manual_seed(seed)
-        fixed = self._fixed(fixed_tiles, len(given))
-        self.network.eval()
-        with torch.no_grad():
-            asked = self._asked(condition, len(given))
-            return self._decode(torch.from_numpy(given).to(self.device), asked, fixed, chosen, random)
+        chosen = self.sampling_options(**{"temperature": 0.0, **sampling})
+        request = self.request(len(given), seed, condition, fixed_tiles)
+        sampler = self.sampler()
+        return sampler.decoded(given, sampler.dense(request), request.fixed, chosen, request.draws())
 
     def interpolate(
         self,

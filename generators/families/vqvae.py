@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -19,14 +20,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from envs import UserError
-from generators.decoding import decode_logits
-from generators.generator import FitOptions, Request, Scores
+from generators.generator import FitOptions, Scores
+from generators.graphs import Graph
+from generators.memory import memory_names
 from generators.neural import NeuralGenerator
-from generators.options import options_of
+from generators.samplers.vqvae import VqvaeSampler, VqvaeSettings
 from generators.searchable import Choice, Real, Whole
 from generators.spec import Condition
 from generators.training import Asked, Training, adamw, descend
 from generators.transformer import Positions, Transformer, check_width
+
+#: How many numbers place a code among the codes, where a level is a point of latents.
+CODE_AXES = 4
 
 #: A code that is chosen less often than this share of an even share begins anew.
 _DEAD = 0.02
@@ -86,33 +91,6 @@ class Config:
         check_width(self.prior_width, self.prior_heads)
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How levels are drawn.
-
-    Attributes:
-        temperature: of the codes.
-        top_p: codes are drawn from the likeliest that together have this probability (Holtzman 2020); 1 keeps all.
-        tile_temperature: of the tiles given all codes; 0 takes the likeliest.
-        constrained: whether the count rules of the levels are kept while tiles are drawn, see `decode_logits`; it is
-            no repair, for no level is made first and changed then.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    tile_temperature: float = 0.0
-    constrained: bool = True
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be used."""
-        if not 0 < self.temperature < math.inf:
-            raise UserError(f"temperature must be above 0; got {self.temperature}.")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p must be above 0 and at most 1; got {self.top_p}.")
-        if not 0 <= self.tile_temperature < math.inf:
-            raise UserError(f"tile_temperature must be at least 0; got {self.tile_temperature}.")
-
-
 class Codebook(nn.Module):
     """Vectors that follow the means of what is nearest to them (van den Oord 2017, appendix A).
 
@@ -136,8 +114,8 @@ class Codebook(nn.Module):
         self.register_buffer("begun", torch.zeros((), dtype=torch.int64))
 
     def nearest(self, wanted: Tensor) -> Tensor:
-        """Returns the number of the nearest code of each vector, int64 (m,) of float32 (m, size)."""
-        return (wanted @ self.vectors.T - self.vectors.square().sum(dim=1) / 2).argmax(dim=1)
+        """Returns the number of the nearest code of each vector, int64 (...) of float32 (..., size)."""
+        return (wanted @ self.vectors.T - self.vectors.square().sum(dim=1) / 2).argmax(dim=-1)
 
     @torch.no_grad()
     def follow(self, wanted: Tensor, chosen: Tensor, random: torch.Generator) -> None:
@@ -252,39 +230,38 @@ class Prior(nn.Module):
         self.positions = Positions(grid, width)
         self.transformer = Transformer(width, config.prior_heads, 4 * width, config.prior_depth)
         self.logits = nn.Linear(width, codes)
+        self.places: Tensor
+        self.register_buffer("places", torch.arange(self.length), persistent=False)
 
     def first(self, dense: Tensor) -> Tensor:
         """Returns the first token, float32 (b, 1, width)."""
-        told = self.start.expand(len(dense), -1)
+        told = self.start.expand(dense.shape[0], -1)
         return (told + self.asked(dense) if self.asked is not None else told)[:, None]
 
     def forward(self, codes: Tensor, dense: Tensor) -> Tensor:
         """Returns logits of every code, (b, patches, codes), each given those before it in `codes` (b, patches)."""
         tokens = torch.cat([self.first(dense), self.embedding(codes[:, :-1])], dim=1)
         # A token knows the place of the code that is to be written next.
-        return self.logits(self.transformer(tokens + self.positions(torch.arange(self.length, device=codes.device))))
+        return self.logits(self.transformer(tokens + self.positions(self.places)))
 
-    def draw(self, dense: Tensor, hints: Tensor | None, sampling: Sampling, random: torch.Generator) -> Tensor:
-        """Writes codes, int64 (b, patches).
+    # Code by code, with the transformer's memory.
+
+    def begin(self, dense: Tensor) -> tuple[Tensor, ...]:
+        """Returns the logits of the first code, (b, codes), and what is in the memory then."""
+        token, *memory = self.transformer.read(self.first(dense) + self.positions(self.places[:1]))
+        return self.logits(token[:, 0]), *memory
+
+    def step(self, codes: Tensor, seen: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
+        """Returns the logits of the next codes, (b, codes), and what is new in the memory.
 
         Args:
-            dense: float32 (b, conditions).
-            hints: what is added to the logits, float32 (b, patches, codes), or None.
-            sampling: how they are drawn.
-            random: the source of the draws.
+            codes: int64 (b,), the last ones.
+            seen: how many tokens are in the memory.
+            memory: see `Transformer.step`.
         """
-        past = self.transformer.past(len(dense))
-        token, found = self.first(dense), []
-        places = torch.arange(self.length, device=dense.device)
-        for place in range(self.length):
-            hidden = self.transformer(token + self.positions(places[place : place + 1]), past)
-            logits = self.logits(hidden[:, 0]) / sampling.temperature
-            if hints is not None:
-                logits = logits + hints[:, place]
-            shares = _likeliest(logits.softmax(dim=1), sampling.top_p).cpu()
-            found.append(torch.multinomial(shares, 1, generator=random).to(dense.device))
-            token = self.embedding(found[-1])
-        return torch.cat(found, dim=1)
+        place = self.positions(self.places.index_select(0, seen[None]))
+        token, *new = self.transformer.step(self.embedding(codes)[:, None] + place, seen, *memory)
+        return self.logits(token[:, 0]), *new
 
 
 class Network(nn.Module):
@@ -308,7 +285,7 @@ class VectorQuantisedAutoencoder(NeuralGenerator):
 
     name, title, paper = "vqvae", "Vector-quantised autoencoder", "van den Oord 2017"
     Config = Config
-    Sampling = Sampling
+    Sampler, Sampling = VqvaeSampler, VqvaeSampler.Sampling
     keeps_fixed_tiles = "construction"
     chunk = 512
     stages = (0.35, 1.0)
@@ -393,31 +370,50 @@ class VectorQuantisedAutoencoder(NeuralGenerator):
     def _figures(self) -> dict[str, Tensor]:
         return {"code_perplexity": self.network.autoencoder.codebook.perplexity()}
 
-    def generate(self, request: Request, asked: Asked, sampling: Any, random: torch.Generator) -> NDArray:
-        """Writes codes, with those preferred in whose patches the fixed tiles usually stand, and decodes them."""
-        hints = None
-        if request.fixed is not None:
-            hints = self._hints(torch.from_numpy(request.fixed.astype(np.int64)).to(self.device))
-        codes = self.network.prior.draw(asked.dense, hints, sampling, random)
-        return self._decode(codes, request.fixed, sampling, random)
+    def settings(self) -> VqvaeSettings:
+        """Returns what the sampler has to know; see `NeuralGenerator.settings`."""
+        return VqvaeSettings(math.prod(self.code_shape), self._axes)
+
+    @property
+    def _axes(self) -> int:
+        """How many numbers place a code among the codes."""
+        return min(CODE_AXES, self.config.code_size)
+
+    def graphs(self) -> dict[str, Graph]:
+        """Returns the prior's beginning and a step of it, the decoder, and what leads to codes; see `VqvaeSampler`."""
+        model, prior = self.network.autoencoder, self.network.prior
+        book = model.codebook
+
+        @cache
+        def axes() -> tuple[Tensor, ...]:
+            # Few samples are made of latents, and this takes longer than some of their draws.
+            vectors, uses = book.vectors.cpu().numpy(), book.uses.cpu().numpy()
+            return tuple(map(torch.from_numpy, principal_axes(vectors, uses, self._axes)))
+
+        def place(latents: Tensor) -> Tensor:
+            mean, directions = (part.to(latents.device) for part in axes())
+            wanted = mean + latents.unflatten(1, (-1, len(directions))) @ directions
+            return book.nearest(wanted)
+
+        blocks = self.config.prior_depth
+        memory, new = memory_names(blocks), memory_names(blocks, "new_")
+        return {
+            "begin": Graph(prior.begin, ("asked",), ("logits", *memory), kept=memory),
+            "step": Graph(prior.step, ("codes", "seen", *memory), ("logits", *new), kept=new, rooms=memory),
+            "hints": Graph(self._hints, ("fixed",), ("hints",)),
+            "write": Graph(lambda codes: model.write(book.vectors[codes]), ("codes",), ("logits",)),
+            "place": Graph(place, ("latents",), ("codes",)),
+        }
 
     def _hints(self, fixed: Tensor) -> Tensor:
         """Returns how likely the fixed tiles of each patch are given each code: logarithms (n, patches, codes)."""
         held = self.network.autoencoder.patches(fixed, -1)
         usual = self.network.usual.permute(1, 2, 0)
-        hints = torch.zeros(*held.shape[:2], len(self.network.usual), device=fixed.device)
-        for cell in range(held.shape[2]):
-            tiles = held[:, :, cell]
-            hints += torch.where((tiles >= 0)[..., None], usual[cell][tiles.clamp(min=0)], 0.0)
-        return hints
-
-    def _decode(
-        self, codes: Tensor, fixed: NDArray | None, sampling: Any, random: torch.Generator
-    ) -> NDArray[np.uint8]:
-        model = self.network.autoencoder
-        logits = model.write(model.codebook.vectors[codes])
-        levels = decode_logits(logits, self.spec, random, sampling.tile_temperature, fixed, sampling.constrained)
-        return levels.reshape(-1, *self.spec.shape)
+        parts = [
+            torch.where((held[:, :, cell] >= 0)[..., None], usual[cell][held[:, :, cell].clamp(min=0)], 0.0)
+            for cell in range(held.shape[2])
+        ]
+        return torch.stack(parts).sum(dim=0)
 
     # Codes for other models and for searches.
 
@@ -466,13 +462,11 @@ class VectorQuantisedAutoencoder(NeuralGenerator):
                 f"Codes must be whole numbers from 0 to {self.config.codes - 1} of shape (levels, "
                 f"{', '.join(map(str, self.code_shape))}); got {given.dtype} {given.shape}."
             )
-        chosen = options_of(self.Sampling, sampling, f"sampling option of {self.name}")
-        random = torch.Generator().manual_seed(seed)
-        fixed = self._fixed(fixed_tiles, len(given))
-        self.network.eval()
-        with torch.no_grad():
-            told = torch.from_numpy(given.reshape(len(given), -1).astype(np.int64)).to(self.device)
-            return self._decode(told, fixed, chosen, random)
+        chosen = self.sampling_options(**sampling)
+        request = self.request(len(given), seed, fixed_tiles=fixed_tiles)
+        told = given.reshape(len(given), -1).astype(np.int64)
+        levels: NDArray[np.uint8] = self.sampler().decoded(told, request.fixed, chosen, request.draws())
+        return levels
 
     def score(self, levels: NDArray[np.uint8], condition: Condition | None = None) -> Scores:
         """Returns a bound on each level's nats per tile: those of its own codes, and of its tiles given them.
@@ -512,13 +506,27 @@ def _some(vectors: Tensor, count: int, random: torch.Generator) -> Tensor:
     return vectors[chosen] + 0.01 * noise
 
 
-def _likeliest(shares: Tensor, top_p: float) -> Tensor:
-    """Returns shares (b, k) with those set to 0 that are not among the likeliest that together have `top_p`."""
-    if top_p >= 1:
-        return shares
-    ordered, places = shares.sort(dim=1, descending=True)
-    ordered[ordered.cumsum(dim=1) - ordered >= top_p] = 0
-    return torch.zeros_like(shares).scatter_(1, places, ordered)
+def principal_axes(
+    vectors: NDArray[np.float32], weights: NDArray[np.float32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns the mean of vectors, and the directions in which they vary most, each one standard deviation long.
+
+    Args:
+        vectors: float32 (n, size).
+        weights: float32 (n,), how often each of them counts.
+        count: how many directions, at most size.
+
+    Returns:
+        float32 (size,) and (count, size); the greatest number of each direction is above 0.
+    """
+    shares = weights.astype(np.float64) / weights.sum(dtype=np.float64)
+    mean = shares @ vectors
+    variances, columns = np.linalg.eigh((vectors - mean).T @ ((vectors - mean) * shares[:, None]))
+    axes = columns[:, ::-1][:, :count].T
+    # Of the two directions of an axis the machine's library takes any.
+    axes = axes * np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])[:, None]
+    lengths = np.sqrt(np.maximum(variances[::-1][:count], 0))
+    return mean.astype(np.float32), (axes * lengths[:, None]).astype(np.float32)
 
 
 FAMILY = VectorQuantisedAutoencoder

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from envs import UserError
 from generators import collapse
 from generators.counting import CountingGenerator
-from generators.generator import Request
+from generators.sampling import Request
 from generators.spec import LevelSpec
 
 #: Tables for more patterns than these take too much memory and time.
@@ -180,7 +180,7 @@ class WaveFunctionCollapse(CountingGenerator):
     def draw(self, request: Request, sampling: Any) -> NDArray[np.uint8]:
         """Collapses one wave a level; see `Generator.draw`."""
         wave = self._wave
-        streams = np.random.SeedSequence(request.seed).generate_state(request.n, np.uint64)
+        streams = request.seeds.copy()
         levels = np.empty((request.n, *self.spec.shape), np.uint8)
         restarts = failed = 0
         run: Any = collapse.collapse

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.baselines import best_edit
-from agents.designer import PolicyDesigner
 from envs.problem import Metric, Problem, inside
 from envs.vector_env import DesignVectorEnv
+
+if TYPE_CHECKING:
+    from agents.episodes import NetworkDesigner
 
 Interval = tuple[float, float]
 
@@ -32,6 +36,7 @@ class Builder(ABC):
         changes: how many tiles changed so far.
         most_changes: how many tiles may change, or None for no limit.
         steps: how many steps were taken so far.
+        paid: what the environment paid so far, the improvement.
         success: whether the published rule of success holds.
         strict_success: whether every metric with a finite target is inside it as well.
         over: whether the episode has ended.
@@ -53,6 +58,7 @@ class Builder(ABC):
         self.why = ""
         self.over = True
         self.steps = self.changes = 0
+        self.paid = 0.0
         self.success = self.strict_success = False
         self.history: list[NDArray[np.float32]] = []
         self.cursor: tuple[int, ...] | None = None
@@ -79,6 +85,7 @@ class Builder(ABC):
         observations, infos = self.env.reset(seed=seed, options=options)
         self.over, self.why = False, ""
         self.cursor = None
+        self.paid = 0.0
         self.start = self.level = self._inside(self.env.levels)
         self.frozen = self._inside(self.env.frozen)
         self.history = [self.env.measured[0]]
@@ -98,7 +105,8 @@ class Builder(ABC):
         if action is None:
             self._end("no single change makes the level better")
             return False
-        self._observations, _, terminations, truncations, infos = self.env.step(action)
+        self._observations, rewards, terminations, truncations, infos = self.env.step(action)
+        self.paid += float(rewards[0])
         before, self.level = self.level, self._inside(self.env.levels)
         altered = np.argwhere(before != self.level)
         if not self.env.representation.has_cursor:
@@ -149,20 +157,31 @@ class PolicyBuilder(Builder):
 
     Args:
         designer: the designer.
-        name: what the window calls it.
+        name: what it is called.
         until_strict: go on until every finite target is met, rather than until the published success.
+        targets: the intervals that metrics shall come into, besides those of the training; see `steered_by`.
     """
 
-    def __init__(self, designer: PolicyDesigner, name: str, until_strict: bool = False) -> None:
+    def __init__(
+        self,
+        designer: NetworkDesigner,
+        name: str,
+        until_strict: bool = False,
+        targets: Mapping[str, Interval] | None = None,
+    ) -> None:
+        options = designer.env_options
+        wanted = {**(options.get("targets") or {}), **(targets or {})}
         changes: dict[str, Any] = {"autoreset_mode": "Disabled", "render_mode": None}
+        if wanted:
+            changes["targets"] = wanted
         if until_strict:
             changes["end_on_success"] = False
         env = designer.make_env(1, **changes)
-        options = designer.env_options
-        self._own_targets = bool(options.get("targets") or options.get("controls"))
+        self._own_targets = bool(wanted or options.get("controls"))
         super().__init__(name, env, _most_changes(env), until_strict)
         self.designer = designer
-        for metric, target in (options.get("targets") or {}).items():
+        self._given = dict(targets or {})
+        for metric, target in wanted.items():
             self.targets[metric] = (target, target) if np.ndim(target) == 0 else tuple(target)
         self._controls = list(options.get("controls") or ())
         if env.representation.name in ("wide", "cellular", "latent"):
@@ -179,11 +198,14 @@ class PolicyBuilder(Builder):
         return self.strict_success if self._until_strict or self._own_targets else self.success
 
     def _draw_targets(self, seed: int) -> dict[str, Interval]:
-        """Draws what the environment would draw, so that the window knows it too."""
+        """Draws what the environment would draw, so that it is known here too; what was given is not drawn."""
         random = np.random.default_rng(seed)
         drawn = {}
         for control in self._controls:
             name, *ends = (control,) if isinstance(control, str) else control
+            if name in self._given:
+                drawn[name] = self._given[name]
+                continue
             metric = next(metric for metric in self.metrics if metric.name == name)
             low, high = metric.bounds(self.env.shape)
             if ends:
@@ -200,14 +222,28 @@ class ClimberBuilder(Builder):
         problem: the problem.
         shape: the (height, width) of its levels; None is the problem's default.
         until_strict: go on until every finite target is met, rather than until the published success.
+        targets: the intervals that metrics shall come into, where they differ from the problem's.
     """
 
     pace = 4.0
 
-    def __init__(self, problem: Problem, shape: tuple[int, ...] | None = None, until_strict: bool = False) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        shape: tuple[int, ...] | None = None,
+        until_strict: bool = False,
+        targets: Mapping[str, Interval] | None = None,
+    ) -> None:
+        wanted = targets or {}
+        if wanted:
+            metrics = tuple(
+                dataclasses.replace(metric, target=wanted.get(metric.name, metric.target)) for metric in problem.metrics
+            )
+            problem = dataclasses.replace(problem, metrics=metrics)
         env = DesignVectorEnv(
-            problem, "wide", 1, shape=shape, autoreset_mode="Disabled", end_on_success=not until_strict
+            problem, "wide", 1, shape=shape, targets=wanted, autoreset_mode="Disabled", end_on_success=not until_strict
         )
+        self._own_targets = bool(wanted)
         super().__init__("hill climber (untrained)", env, _most_changes(env), until_strict)
         self._random = np.random.default_rng(0)
 
@@ -217,6 +253,20 @@ class ClimberBuilder(Builder):
     def _choose(self) -> NDArray[np.int64] | None:
         edit = best_edit(self.problem, self.level, self.frozen, self._random)
         return None if edit is None else edit[None]
+
+    def _reached(self) -> bool:
+        return self.strict_success if self._until_strict or self._own_targets else self.success
+
+
+def steered_by(env_options: Mapping[str, Any], metrics: tuple[Metric, ...]) -> tuple[str, ...]:
+    """Returns the metrics whose targets a trained designer heeds.
+
+    It was trained to heed those that it controls; and one that looks ahead sees what each action improves by whatever
+    targets there are.
+    """
+    if env_options.get("look_ahead"):
+        return tuple(metric.name for metric in metrics)
+    return tuple(control if isinstance(control, str) else control[0] for control in env_options.get("controls") or ())
 
 
 def _most_changes(env: DesignVectorEnv) -> int | None:
