@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +13,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from agents.episodes import NetworkDesigner
 from agents.networks import DesignerNetwork, NetworkRecord
 from agents.tasks import Task
 from envs import UserError
-from envs.files import write_atomically
 from envs.records import read_config
 from envs.vector_env import DesignVectorEnv
 from generators.devices import check_device
@@ -28,11 +25,9 @@ from generators.graphs import TorchNetworks
 from generators.integers import to_integers
 from generators.packing import PackedGenerator
 from generators.sampler import Networks
+from generators.saving import CONFIG_FILE, WEIGHTS_FILE, save_model
 from generators.storage import INT8, STORAGE, pack, unpack
 from generators.suite import GENERATOR_FOLDER
-
-#: The files of a saved designer.
-CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card.md"
 
 
 class PolicyDesigner(NetworkDesigner):
@@ -93,22 +88,11 @@ class PolicyDesigner(NetworkDesigner):
         Raises:
             UserError: the folder cannot be written; files that were there stay whole.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"The designer cannot be saved in {folder}: {error.strerror}; choose another folder."
-            ) from error
         config = {"kind": "designer", "environment": self.env_options, **self.network.description(), **self.facts}
         weights = {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()}
-        weights = pack(weights, self.facts.get(STORAGE, ""))
         if self.generator is not None:
             self.generator.write(folder / GENERATOR_FOLDER)
-        write_atomically(
-            folder / WEIGHTS_FILE, save_arrays({name: np.ascontiguousarray(array) for name, array in weights.items()})
-        )
-        write_atomically(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
-        write_atomically(folder / CARD_FILE, card.encode())
+        save_model(folder, "designer", config, pack(weights, self.facts.get(STORAGE, "")), card)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, deterministic: bool = False, device: str = "cpu") -> PolicyDesigner:

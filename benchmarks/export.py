@@ -27,7 +27,7 @@ import tyro
 from numpy.typing import NDArray
 
 import envs
-from agents.designer import WEIGHTS_FILE, PolicyDesigner
+from agents.designer import PolicyDesigner
 from agents.exported import load_exported_designer
 from agents.interface import Interface
 from agents.networks import DesignerNetwork, NetworkConfig
@@ -48,6 +48,7 @@ from generators.corpus import corpus_of_levels
 from generators.exported import load_exported
 from generators.generator import FitOptions, Generator
 from generators.neural import NeuralGenerator
+from generators.saving import WEIGHTS_FILE
 from generators.suite import all_families, load_generator, make_generator
 
 ENGINES = ("torch", "onnx", "int8")

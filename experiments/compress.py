@@ -25,10 +25,11 @@ from experiments.run import main, make_folder, progress_bar, write_json, write_r
 from experiments.tracking import Tracking, TrackOptions
 from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import Corpus, open_corpus
-from generators.generator import CARD_FILE, WEIGHTS_FILE, Fit, FitOptions, Generator, Report
+from generators.generator import Fit, FitOptions, Generator, Report
 from generators.judging.judgement import Yardstick, judge
 from generators.neural import NeuralGenerator
 from generators.options import options_of
+from generators.saving import CARD_FILE, WEIGHTS_FILE
 from generators.suite import GENERATOR_FOLDER, load_generator
 from search.compression import (
     COMPRESSION,

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from agents.baselines import GreedyDesigner, RandomDesigner
-from agents.designer import CONFIG_FILE, PolicyDesigner
+from agents.designer import PolicyDesigner
 from agents.episodes import Designs
 from agents.evaluation import Row, compare, start_row
 from agents.networks import DesignerNetwork
@@ -21,6 +21,7 @@ from experiments.published import Verdict, evaluate_published
 from experiments.run import main, make_folder
 from experiments.tracking import Tracking, TrackOnRequestOptions
 from generators.latents import latent_decoder
+from generators.saving import CONFIG_FILE
 from generators.suite import GENERATOR_FOLDER
 
 #: Start levels for judging are drawn from seeds far from those of training.

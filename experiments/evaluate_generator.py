@@ -34,12 +34,13 @@ from experiments.run import main, make_folder
 from experiments.tracking import Tracking, TrackOnRequestOptions
 from experiments.train_generator import corpus_options, read_corpus
 from generators.corpus import Corpus, open_corpus
-from generators.generator import CONFIG_FILE, FitOptions, Generator
+from generators.generator import FitOptions, Generator
 from generators.judging.control import Control
 from generators.judging.fairness import shift_tiles
 from generators.judging.judgement import Judgement, Yardstick, judge
 from generators.judging.likelihood import Likelihood
 from generators.judging.playability import PROCESSOR_TIME, Play, play_levels
+from generators.saving import CONFIG_FILE
 from generators.suite import all_families, load_generator, make_generator
 
 #: How many corpus levels metrics and tiles are compared with, and how many a model's likelihood is taken of.

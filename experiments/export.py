@@ -38,12 +38,13 @@ from generators.exporting import (
     onnx_model,
     quantised,
 )
-from generators.generator import CARD_FILE, Generator
+from generators.generator import Generator
 from generators.graphs import Graph, TorchNetworks
 from generators.integers import to_floats
 from generators.neural import NeuralGenerator
 from generators.runtime import OnnxNetworks
 from generators.sampler import LatentSampler, Networks
+from generators.saving import CARD_FILE
 from generators.storage import STORAGE
 from generators.suite import GENERATOR_FOLDER, all_families, load_generator
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -14,19 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from envs import UserError
-from envs.files import write_atomically
 from generators.corpus import Corpus
 from generators.options import NoOptions, check_threads
 from generators.sampling import LevelSource
+from generators.saving import save_model
 from generators.searchable import Real, Whole
 from generators.spec import Condition, LevelSpec
 from generators.storage import STORAGE, pack
-
-#: The files of a saved generator.
-CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "card.md"
 
 #: What config.json calls the folder of a saved generator.
 KIND = "generator"
@@ -265,13 +260,6 @@ class Generator(LevelSource):
         Raises:
             UserError: the folder cannot be written; files that were there stay whole.
         """
-        target = Path(folder)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"The generator cannot be saved in {target}: {error.strerror}; choose another folder."
-            ) from error
         config = {
             "kind": KIND,
             "family": self.name,
@@ -279,11 +267,7 @@ class Generator(LevelSource):
             "config": asdict(self.config),
             **self.facts,
         }
-        arrays = pack(self.arrays(), self.facts.get(STORAGE, ""))
-        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        write_atomically(target / WEIGHTS_FILE, save_arrays(arrays))
-        write_atomically(target / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
-        write_atomically(target / CARD_FILE, (card or self.card()).encode())
+        save_model(folder, "generator", config, pack(self.arrays(), self.facts.get(STORAGE, "")), card or self.card())
 
     def card(self) -> str:
         """Returns the text of the model's card: what it is, what it learned from, what it is asked by."""

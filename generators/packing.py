@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from envs import UserError
 from envs.files import write_atomically
-from generators.generator import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, Generator
+from generators.generator import Generator
+from generators.saving import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from generators.suite import GENERATOR_FOLDER, load_generator
 
 _FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)

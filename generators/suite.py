@@ -13,10 +13,11 @@ from envs.discovery import discover
 from envs.errors import unknown_name
 from envs.records import read_config
 from generators.corpus import Corpus
-from generators.generator import CONFIG_FILE, KIND, WEIGHTS_FILE, Generator, load_arrays_of
+from generators.generator import KIND, Generator, load_arrays_of
 from generators.integers import to_integers
 from generators.neural import NeuralGenerator
 from generators.options import options_of
+from generators.saving import CONFIG_FILE, WEIGHTS_FILE
 from generators.spec import LevelSpec
 from generators.storage import INT8, STORAGE, unpack
 

@@ -19,10 +19,11 @@ from envs import UserError, construct
 from experiments import compress, finetune
 from experiments.run import main
 from generators.corpus import CorpusOptions, corpus_of_levels, load_corpus
-from generators.generator import WEIGHTS_FILE, FitOptions
+from generators.generator import FitOptions
 from generators.integers import IntegerLinear, to_floats, to_integers
 from generators.latents import latent_decoder
 from generators.neural import NeuralGenerator
+from generators.saving import WEIGHTS_FILE
 from generators.storage import INT8, SPARSE, pack, restored, rounded, unpack
 from generators.suite import all_families, load_generator, make_generator
 from search.compression import distil, prune, prune_designer, quantise, quantise_designer, smaller_config

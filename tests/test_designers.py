@@ -12,11 +12,12 @@ import torch
 
 import envs
 from agents.baselines import PLAYED_TILES, GreedyDesigner, RandomDesigner, losses_of, neighbours
-from agents.designer import CONFIG_FILE, WEIGHTS_FILE, PolicyDesigner
+from agents.designer import PolicyDesigner
 from agents.episodes import draw_starts, run_episodes
 from agents.interface import Interface
 from agents.networks import DesignerNetwork
 from envs.vector_env import DesignVectorEnv
+from generators.saving import CONFIG_FILE, WEIGHTS_FILE
 from tests.designers import SHAPES, SMALL, assert_names, designer_of, full_disk, make, options_of
 
 DESIGN_IDS = [

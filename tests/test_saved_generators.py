@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 import envs
 from envs import UserError
 from generators.corpus import corpus_of_levels
-from generators.generator import CONFIG_FILE, WEIGHTS_FILE, FitOptions
+from generators.generator import FitOptions
+from generators.saving import CONFIG_FILE, WEIGHTS_FILE
 from generators.suite import all_families, get_family, load_generator, make_generator
 
 torch.set_num_threads(1)

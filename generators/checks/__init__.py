@@ -16,8 +16,9 @@ from envs import UserError, construct
 from envs.checks.compare import require
 from envs.counts import CountRule, kept
 from generators.corpus import Corpus, corpus_of_levels
-from generators.generator import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, FitOptions, Generator
+from generators.generator import FitOptions, Generator
 from generators.options import explained
+from generators.saving import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE
 from generators.spec import LABEL, LevelSpec
 from generators.suite import all_families, get_family, load_generator, make_generator
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save as save_arrays
 
 from envs import UserError
-from envs.files import write_atomically
 from envs.records import read_config
 from generators.devices import check_device
-from generators.generator import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, load_arrays_of
+from generators.generator import load_arrays_of
 from generators.options import options_of
+from generators.saving import WEIGHTS_FILE, save_model
 from generators.words.bands import BandTable
 from generators.words.features import ANYTHING, Interval
 from generators.words.lexicon import Lexicon
@@ -186,13 +184,6 @@ class WordsModel:
         Raises:
             UserError: the folder cannot be written; files that were there stay whole.
         """
-        target = Path(folder)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"The model cannot be saved in {target}: {error.strerror}; choose another folder."
-            ) from error
         config = {
             "kind": KIND,
             LEXICON: self.lexicon.plain(),
@@ -200,11 +191,8 @@ class WordsModel:
             "vocabulary": list(self.pieces.vocabulary),
             **self.facts,
         }
-        weights = self.towers.state_dict().items()
-        arrays = {name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in weights}
-        write_atomically(target / WEIGHTS_FILE, save_arrays(arrays))
-        write_atomically(target / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
-        write_atomically(target / CARD_FILE, (card or self.card()).encode())
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self.towers.state_dict().items()}
+        save_model(folder, "model", config, arrays, card or self.card())
 
     def card(self) -> str:
         """Returns the text of the model's card."""

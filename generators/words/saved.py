@@ -6,7 +6,7 @@ from pathlib import Path
 
 from envs import UserError
 from envs.records import read_config
-from generators.generator import CONFIG_FILE
+from generators.saving import CONFIG_FILE
 from generators.words.lexicon import Lexicon
 
 #: What config.json calls the folder of a saved model, and where it keeps the lexicon.
