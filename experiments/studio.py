@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import warnings
 import webbrowser
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,8 @@ def studio(options: StudioOptions) -> None:
     from service.limits import Limits  # noqa: PLC0415
     from service.models import Catalogue  # noqa: PLC0415
 
+    # FastAPI keeps this from its users by a filter that other threads, such as the one that warms up, take away again.
+    warnings.filterwarnings("ignore", message="The 'alias' attribute with value", category=UserWarning)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     catalogue = Catalogue.of(options.models, options.engine)
     hosts = (*options.hosts, options.host)
